@@ -113,12 +113,38 @@ def test_rates_of_more_than_20_sites(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(seen) == 16
     assert float(found["infidelity"]) == 0.002
     assert float(found["neighbours"]) == pytest.approx(np.sqrt(12.5) / 100)
-    assert "F by about 0.002 and <ZZ> of neighbours by 0.04" in str(found["sentence"].item())
+    assert "F by about 0.002 +- 0.001 and <ZZ> of neighbours by 0.04 +- 0.02" in str(
+        found["sentence"].item()
+    )
     monkeypatch.setattr(rates, "FISHER_PARAMETERS", 20)
     unknown = rates_sensitivity(rbm, shots, seed=0)
     assert np.isnan(unknown["infidelity"])
     assert "would change F and <ZZ> by amounts" in str(unknown["sentence"].item())
     assert "above 20 parameters" in str(unknown["sentence"].item())
+
+
+def test_assumed_rates_near_0_state_what_small_flips_change() -> None:
+    rbm = random_rbm(4, 2)
+    for rate in (0.0, 1e-4):
+        readout = pp.ReadoutError.from_rates(rate, sites=4)
+        shots = pp.Shots(rbm.sample_exact(500, seed=1), readout=readout)
+        found = rates_sensitivity(rbm, shots, seed=0)
+        flips = pp.readout_sensitivity(rbm, 0.01).infidelity.value
+        assert float(found["infidelity"]) == flips
+        assert "not measured; 1% flips per qubit would change F" in str(found["sentence"].item())
+
+
+def test_some_rates_measured_and_some_assumed() -> None:
+    measured, assumed = (
+        pp.ReadoutError.from_rates([0.01] * 3, errors=([1e-3] * 3, [1e-3] * 3)),
+        few_sites(3),
+    )
+    mixed = pp.ReadoutError((*measured.groups[:1], *assumed.groups[1:]), "file")
+    sentence = rates._sentence(mixed, 0.01, 0.0, 0.01, 0.0)
+    assert (
+        "calibrated (file), but assumed at 2 of 3 sites; their statistical error, and" in sentence
+    )
+    assert "assumed rates off by 10%, would change F" in sentence
 
 
 def test_above_20_sites_the_method_is_stochastic() -> None:

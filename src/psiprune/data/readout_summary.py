@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.repr import one_line
-from psiprune.data.readout_error import ReadoutError
+from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
 
 Float64 = NDArray[np.float64]
+#: Assumed rates, in the mean, whose uncertainty of 10 % would be no more than one in 10^4.
+_NEGLIGIBLE = 1e-3
 
 
 @one_line
@@ -22,6 +24,7 @@ class ReadoutSummary:
         source: the origin of the rates.
         measured: whether calibration shots give the error of all rates; otherwise rates are
             assumed, with a standard deviation of 10 % of their value.
+        assumed: whether the rates of a site are assumed, [site].
         groups: sites that are read together, more than one each.
         rates: p(1 | 0) and p(0 | 1), [site, 2].
         rate_errors: their standard errors, [site, 2].
@@ -32,10 +35,34 @@ class ReadoutSummary:
 
     source: str
     measured: bool
+    assumed: NDArray[np.bool_]
     groups: tuple[tuple[int, ...], ...]
     rates: Float64
     rate_errors: Float64
     attenuation: Float64
+
+    @property
+    def origin(self) -> str:
+        """Where the rates come from: measured, assumed, or some of each."""
+        if self.measured:
+            return f"calibrated ({self.source})"
+        if not self.assumed.all():
+            part = f"{self.assumed.sum()} of {len(self.assumed)} sites"
+            return f"calibrated ({self.source}), but assumed at {part}"
+        return f"assumed ({self.source}), not measured"
+
+    @property
+    def uncertainty(self) -> str:
+        """What the errors of results allow for."""
+        off = f"rates off by {ASSUMED_UNCERTAINTY:.0%}"
+        if self.measured:
+            return "their statistical error"
+        return off if self.assumed.all() else f"their statistical error, and assumed {off},"
+
+    @property
+    def is_negligible(self) -> bool:
+        """Whether nothing is measured, and rates are so small that 10 % of them mean nothing."""
+        return bool(self.assumed.all() and self.rates.mean() < _NEGLIGIBLE)
 
     @property
     def covariance_range(self) -> tuple[float, float] | None:
@@ -49,9 +76,13 @@ class ReadoutSummary:
 def summarize_readout(error: ReadoutError) -> ReadoutSummary:
     """Return the summary of an error model."""
     rates = error.rates
+    assumed = np.ones(error.sites, bool)
+    for group in error.groups:
+        assumed[list(group.sites)] = group.prepared is None
     return ReadoutSummary(
         source=error.source,
         measured=error.is_measured,
+        assumed=assumed,
         groups=tuple(group.sites for group in error.groups if len(group.sites) > 1),
         rates=rates,
         rate_errors=error.rate_errors,

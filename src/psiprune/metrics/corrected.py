@@ -159,7 +159,9 @@ def invert_records(
         )
     pairs = np.array(products[sites:], np.intp).reshape(-1, 2)
 
-    one, other = pairs.T
+    def joint(means: Float64) -> Float64:
+        one, other = means[:, pairs.T].swapaxes(0, 1)
+        return joint_prob(one, other, means[:, sites:])
 
     def errors(function: Callable[[Float64], Float64]) -> Float64:
         return np.stack([function(each[:, :last]).std(axis=0, ddof=1) for each in means])
@@ -169,7 +171,7 @@ def invert_records(
         pairs,
         errors(lambda each: each[:, :sites]),
         errors(lambda each: each[:, sites:]),
-        errors(lambda each: joint_prob(each[:, one], each[:, other], each[:, sites:])),
+        errors(joint),
     )
 
 

@@ -27,6 +27,8 @@ from psiprune.rbm.observed import distribution
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+#: Flips that nobody would notice without a calibration.
+SMALL_FLIP = 0.01
 #: Configurations annealed at a time: their arrays of 100 sites fit into a core's cache.
 _BLOCK = 50
 #: Steps of the chains that provide likely configurations where there are no data.
@@ -62,7 +64,7 @@ class ReadoutSensitivity:
 @single_blas_thread()
 def readout_sensitivity(
     rbm: RBM,
-    flip: float = 0.01,
+    flip: float = SMALL_FLIP,
     *,
     data: Data | None = None,
     draws: int = 2000,

@@ -25,7 +25,7 @@ from psiprune.inference.recorded_sums import hidden_seconds
 from psiprune.inference.response import response_draws
 from psiprune.pruning.search import expected_trials
 from psiprune.reconstruction.architecture import Architecture
-from psiprune.reconstruction.rates import SETS
+from psiprune.reconstruction.rates import number_of_sets
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.estimate import (
     ENTRY,
@@ -213,7 +213,7 @@ def _rates_seconds(size: Size) -> float:
     of_observables = response if p <= RATES_ERROR_PARAMETERS else 0.0
     if size.sites <= EXACT_SITES:
         fit = training_seconds(ExactNaturalGradient.for_fine_tuning(), size)
-        return (SETS + 1) * fit + of_observables
+        return (number_of_sets(size.sites) + 1) * fit + of_observables
     return (response if p <= FISHER_PARAMETERS else 0.0) + of_observables
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -10,17 +11,23 @@ from numpy.typing import NDArray
 
 from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS
 from psiprune.core.random import Stream, derive_seed
-from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
+from psiprune.data.dependence import INDEPENDENT
+from psiprune.data.readout_error import ReadoutError
+from psiprune.data.readout_summary import summarize_readout
 from psiprune.data.shots import Shots
 from psiprune.inference.response import Response, linear_response
+from psiprune.metrics.corrected import invert_records
 from psiprune.metrics.observables import mean_bond, spins
+from psiprune.metrics.readout import SMALL_FLIP, readout_sensitivity
 from psiprune.rbm.model import RBM
 from psiprune.rbm.observed import distribution
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.train import fit
 
-#: Sets of rates, drawn within their uncertainty: of as many fits, or for the linear response.
-SETS, _RESPONSE_SETS = 4, 16
+#: Sets of rates, drawn within their uncertainty: for fits up to 12 sites and above, and for the
+#: linear response.
+_SETS, _FEW_SETS, _RESPONSE_SETS = 16, 4, 16
+_CHEAP_SITES = 12
 
 
 def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
@@ -29,7 +36,13 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
     The change is the infidelity 1 - F of p(v), the mean over sets of rates
     (`ReadoutError.resampled`), and the root mean square change of the mean <Z_i Z_{i+1}>. Up to 20
     sites by fits (`refitted`), above by linear response (`linear_response`), which needs a Fisher
-    matrix: of RBMs with more than 20,000 parameters both are NaN, and the sentence says so.
+    matrix: of RBMs with more than 20,000 parameters both are NaN, and the sentence says so. The
+    change of <Z_i Z_{i+1}> is at least that of the estimate from the records alone, which an RBM at
+    the boundary hides (`psiprune.metrics.boundary`); 1 - F of such an RBM may be too small.
+
+    Assumed rates close to 0 are no measure of what is unknown. Of these the changes are those that
+    `SMALL_FLIP` flips would make (`readout_sensitivity`), where <Z_i Z_{i+1}> shrinks by
+    (1 - 2 eps)^2.
 
     Args:
         rbm: the RBM.
@@ -37,30 +50,51 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
         seed: of the rates.
 
     Returns:
-        Variables infidelity, error (standard error of the mean), neighbours, sentence.
+        Variables infidelity, error (standard error of the mean), neighbours, neighbours_error,
+        sentence.
     """
     readout = shots.readout
     assert readout is not None
+    direct = invert_records(shots.bits, readout, seed, INDEPENDENT).estimates["neighbours"]
+    if summarize_readout(readout).is_negligible:
+        flips = readout_sensitivity(rbm, SMALL_FLIP, data=shots, seed=seed).infidelity
+        shift = abs(float(direct.value)) * (1 - (1 - 2 * SMALL_FLIP) ** 2)
+        return _dataset(readout, flips.value, flips.error, shift, 0.0)
 
     def sets(number: int) -> list[ReadoutError]:
         seeds = (derive_seed(seed, Stream.RATES_SENSITIVITY, k) for k in range(number))
         return [readout.resampled(each) for each in seeds]
 
     if rbm.visible <= EXACT_SITES:
-        found = refitted(rbm, shots, sets(SETS), seed)
+        found = refitted(rbm, shots, sets(number_of_sets(rbm.visible)), seed)
     elif rbm.number_of_parameters <= FISHER_PARAMETERS:
-        found = linear_response(rbm, shots, sets(_RESPONSE_SETS), seed, neighbours)
+        records = replace(shots, readout=readout.allowing_unseen())
+        found = linear_response(rbm, records, sets(_RESPONSE_SETS), seed, neighbours)
     else:
-        found = Response(*np.full((2, SETS), np.nan))
+        return _dataset(readout, *np.full(4, np.nan).tolist())
+    number = len(found.infidelity)
     infidelity = float(np.maximum(np.mean(found.infidelity), 0.0))
-    shift = float(np.sqrt(np.mean(np.square(found.means))))
-    error = np.std(found.infidelity, ddof=1) / np.sqrt(len(found.infidelity))
+    error = float(np.std(found.infidelity, ddof=1) / np.sqrt(number))
+    # Of one site there are no neighbours.
+    shift = float(np.fmax(np.sqrt(np.mean(np.square(found.means))), direct.rates_error))
+    return _dataset(readout, infidelity, error, shift, shift / np.sqrt(2 * number))
+
+
+def number_of_sets(sites: int) -> int:
+    """Return the number of sets of rates, and so of fits, for at most 20 sites."""
+    return _SETS if sites <= _CHEAP_SITES else _FEW_SETS
+
+
+def _dataset(
+    readout: ReadoutError, infidelity: float, error: float, shift: float, shift_error: float
+) -> xr.Dataset:
     return xr.Dataset(
         {
             "infidelity": infidelity,
-            "error": float(error),
+            "error": error,
             "neighbours": shift,
-            "sentence": _sentence(readout, infidelity, shift),
+            "neighbours_error": shift_error,
+            "sentence": _sentence(readout, infidelity, error, shift, shift_error),
         }
     )
 
@@ -91,21 +125,34 @@ def refitted(rbm: RBM, shots: Shots, sets: Sequence[ReadoutError], seed: int) ->
     return Response(np.array(infidelities), np.array(shifts)[:, None])
 
 
-def _sentence(readout: ReadoutError, infidelity: float, shift: float) -> str:
-    zero, one = readout.rates.mean(axis=0)
-    origin = f"calibrated ({readout.source}); their statistical error"
-    if not readout.is_measured:
-        origin = f"assumed ({readout.source}), not measured; rates off by {ASSUMED_UNCERTAINTY:.0%}"
+def _sentence(
+    readout: ReadoutError, infidelity: float, error: float, shift: float, shift_error: float
+) -> str:
+    (zero, one), summary = readout.rates.mean(axis=0), summarize_readout(readout)
+    uncertainty = summary.uncertainty
+    if summary.is_negligible:
+        uncertainty = f"{SMALL_FLIP:.0%} flips per qubit"
     modelled = (
-        f"readout: modelled with p(1|0) = {zero:.3g}, p(0|1) = {one:.3g} on average, {origin} "
+        f"readout: modelled with p(1|0) = {zero:.3g}, p(0|1) = {one:.3g} on average, "
+        f"{summary.origin}; {uncertainty} "
     )
     if np.isnan(infidelity):
         return (
             f"{modelled}would change F and <ZZ> by amounts that are not computed above "
             f"{FISHER_PARAMETERS:,} parameters"
         )
-    change = f"about {infidelity:.1g}" if infidelity >= 0.0005 else "less than 0.0005"
-    return f"{modelled}would change F by {change} and <ZZ> of neighbours by {shift:.1g}"
+    change = f"about {_with_error(infidelity, error)}"
+    if infidelity + error < 0.0005:
+        change = "less than 0.0005"
+    return (
+        f"{modelled}would change F by {change} and <ZZ> of neighbours by "
+        f"{_with_error(shift, shift_error)}"
+    )
+
+
+def _with_error(value: float, error: float) -> str:
+    """Return one digit of a value, and of its error if that is not negligible."""
+    return f"{value:.1g}" + (f" +- {error:.1g}" if error > 0.1 * value else "")
 
 
 def _bonds(sites: int) -> NDArray[np.float64]:

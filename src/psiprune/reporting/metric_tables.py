@@ -11,12 +11,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.limits import RATES_ERROR_PARAMETERS
-from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
+from psiprune.data.readout_error import ReadoutError
+from psiprune.data.readout_summary import summarize_readout
 from psiprune.metrics.against_state import Report
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.measured import Measured
 from psiprune.metrics.observed import ObservedAgainstState
-from psiprune.metrics.readout import ReadoutSensitivity
+from psiprune.metrics.readout import SMALL_FLIP, ReadoutSensitivity
 from psiprune.metrics.shots_report import Comparison, ShotsReport
 from psiprune.pruning.search import Smallest
 from psiprune.reporting.tables import Column, table, warning_lines, wrap
@@ -238,17 +239,21 @@ def modelled_text(readout: ReadoutError) -> str:
 
 def modelled_sentence(readout: ReadoutError) -> str:
     """Return the rates behind a result, their source, and what is known of their uncertainty."""
+    summary, more = summarize_readout(readout), ""
     zero, one = readout.rates.mean(axis=0)
-    known, more = f"calibrated ({readout.source})", ""
-    if not readout.is_measured:
-        known = f"assumed ({readout.source}), not measured"
+    if summary.is_negligible:
         more = (
-            f"; their errors allow for rates that are off by {ASSUMED_UNCERTAINTY:.0%} of their "
+            "; psiprune reconstruct states how much F and <ZZ> would change with "
+            f"{SMALL_FLIP:.0%} flips"
+        )
+    elif not summary.measured:
+        more = (
+            f"; errors of the true bits allow for {summary.uncertainty.rstrip(',')} of their "
             "value, and psiprune reconstruct states how much F and <ZZ> would then change"
         )
     return (
-        f"errors modelled, mean p(1|0) = {zero:.3g}, p(0|1) = {one:.3g}, {known}; rows state_... "
-        f"compare the true bits with estimates from the records alone{more}"
+        f"errors modelled, mean p(1|0) = {zero:.3g}, p(0|1) = {one:.3g}, {summary.origin}; rows "
+        f"state_... compare the true bits with estimates from the records alone{more}"
     )
 
 

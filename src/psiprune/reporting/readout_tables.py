@@ -42,6 +42,8 @@ def readout_rows(summary: ReadoutSummary, basis: str) -> Iterator[tuple[str, str
     known = "assumed, not measured"
     if summary.measured:
         known = f"measured, standard errors up to {summary.rate_errors.max():.2g}"
+    elif not summary.assumed.all():
+        known = f"measured, but assumed at {summary.assumed.sum()} of {len(summary.assumed)} sites"
     yield "  source", f"{summary.source} ({known})"
     if summary.groups:
         named = ", ".join("-".join(map(str, group)) for group in summary.groups)
