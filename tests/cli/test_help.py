@@ -75,7 +75,6 @@ def test_help_comes_from_the_configuration(monkeypatch: pytest.MonkeyPatch, comm
 
 def test_help_names_each_field_of_each_model(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = tiny.help_of(monkeypatch, "ground-state").splitlines()
-    assert "--boundary" in tiny.help_of(monkeypatch, "study")
     kinds: dict[str, type[Settings]] = {**SPIN_MODELS, "tfim": pp.TFIM}
     for model, kind in kinds.items():
         for option, description in options_of(kind):

@@ -167,6 +167,7 @@ def test_the_fields_of_small_multiples(larger: list[float], shown: list[float]) 
 def test_fields_of_a_negative_coupling() -> None:
     grid = grid_of([row(field=field, coupling=-1.0) for field in (0.5, 1.0, 2.0)])
     assert drawn_ratios(grid) == [-2.0, -1.0, -0.5]
+    assert drawn_ratios(grid_of([row(field=0.0), row(field=0.0, seed=1)])) == [0.0]
 
 
 def test_the_first_variants_of_the_grid_are_drawn() -> None:
