@@ -105,11 +105,14 @@ def test_stages_are_shared_by_what_they_depend_on(grid: str, counts: tuple[int, 
 
 
 def test_everything_but_names_is_in_a_points_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = rbms_of(study_sweep(""))[0]
-    inputs = json.loads(first.stage("point").inputs)
+    def inputs(grid: str) -> set[str]:
+        return {*json.loads(rbms_of(study_sweep(grid))[0].stage("point").inputs)}
+
     refused = {"rewind_epoch", "until"}
     settings_of_a_study = set(pp.StudySettings.model_fields) - {"fields", "seeds"} - refused
-    assert set(inputs) == settings_of_a_study | {"field", "rbm_seed", "psiprune"}
+    every = settings_of_a_study | {"field", "rbm_seed", "psiprune"}
+    assert inputs("") == every - {"model", "observable"}  # if given
+    assert inputs("[[grid]]\npoints = [{model = {kind = 'xxz'}, observable = ['g2']}]") == every
     before = keys(study_sweep())
     monkeypatch.setattr(tasks, "version", lambda _: "9.9")
     assert all(before[kind].isdisjoint(keys(study_sweep())[kind]) for kind in KINDS)

@@ -188,7 +188,7 @@ def _unknown(rbm: RBM) -> str:
     if (
         kind is None
         or any(as_count(each, 0) is None for each in counts)
-        or not {*kind.for_fine_tuning().model_dump()} <= {*recorded}
+        or not {*kind.model_fields} - {"symmetry"} <= {*recorded}  # recorded if there is one
     ):
         return "has no complete record of its training"
     return ""
