@@ -8,7 +8,7 @@ from numba import typeof
 
 import exact
 from machines import distribution, random_rbm
-from psiprune.kernels import ais, groups, layout
+from psiprune.kernels import ais, cd, groups, layout
 from psiprune.kernels.layout import WIDE, Parameters
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
@@ -183,3 +183,48 @@ def test_extreme_weights(scale: float) -> None:
     else:  # fair coins
         assert 0.4 < bits.mean() < 0.6
         assert (bits != start).any()
+
+
+# --- training --------------------------------------------------------------------------------
+
+
+def trained(mask: np.ndarray, persistent: bool, learning_rate: float = 0.05) -> Parameters:
+    """Parameters after an epoch of five batches of 150, the last of them smaller."""
+    hidden, visible = mask.shape
+    generator = np.random.default_rng(1)
+    weights = (0.3 * generator.standard_normal(int(mask.sum()))).astype(np.float32)
+    params = Parameters(weights, np.zeros(visible, np.float32), np.zeros(hidden, np.float32))
+    velocity = Parameters(*(np.zeros_like(values) for values in params))
+    shots = (generator.random((650, visible)) < generator.random(visible)).astype(np.uint8)
+    lanes = layout.lanes_of(WIDE)
+    tiles = -(-150 // lanes) if persistent else 0
+    chains = generator.integers(0, 2, (tiles, visible, lanes)).astype(np.float32)
+    cd.train_epoch(
+        *(layout.pack(shots), np.arange(650, dtype=np.int32), 150, 2, chains),
+        *(layout.graph_of(mask), params, velocity, np.float32(learning_rate)),
+        *(np.float32(0.5), np.float32(1e-3), np.uint64(7), WIDE),
+    )
+    return params
+
+
+def training_masks() -> list[np.ndarray]:
+    """Masks for each way to form the gradient by tables, and for more than one block of sites."""
+    generator = np.random.default_rng(2)
+    masks = [np.ones((9, 18), bool), generator.random((6, 23)) < 0.4]
+    masks += [np.ones((4, 50), bool), generator.random((3, 130)) < 0.5]
+    return [*masks, generator.random((12, 60)) < 0.08]
+
+
+@pytest.mark.parametrize("sums", ["tables"], indirect=True)
+@pytest.mark.usefixtures("sums")
+@pytest.mark.parametrize("persistent", [False, True])
+def test_tables_train_as_loops_do(monkeypatch: pytest.MonkeyPatch, persistent: bool) -> None:
+    for mask in training_masks():
+        ends = []
+        for way in ("loops", "tables"):
+            monkeypatch.setenv("PSIPRUNE_SIMD", way)
+            ends.append(trained(mask, persistent))
+        for values, expected in zip(*ends, strict=True):
+            np.testing.assert_allclose(values, expected, rtol=0, atol=3e-6)
+        other = trained(mask, persistent, learning_rate=0.0501)
+        assert np.abs(other.weights - ends[0].weights).max() > 3e-6

@@ -11,6 +11,15 @@ Int32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
 #: Units whose bits select one of the 16 sums of a table.
 GROUP = 4
+#: How sums over chains for the gradient are formed: for each edge as in `layer`; for all pairs, by
+#: multiply-adds with the bits of visible units; for all pairs, by tables of sums over four chains.
+LOOPS, MASKS, TABLES = range(3)
+#: From so many visible units on tables are faster.
+FEW_SITES = 45
+#: Below this density of edges, loops are faster.
+LEAST_DENSITY = 0.17
+#: Visible units in a block of the tables of sums over chains.
+COLUMNS = 112
 
 
 class Groups(NamedTuple):
@@ -25,11 +34,26 @@ class Groups(NamedTuple):
     place: Int32  # [unit] its own place among the groups of its layer
 
 
+class Sums(NamedTuple):
+    """How sums over chains for the gradient are formed, and where they are found.
+
+    One sum belongs to each pair of a hidden and a visible unit, and one to each visible bias.
+    """
+
+    way: int  # one of LOOPS, MASKS, TABLES
+    full: bool  # whether each pair has an edge
+    size: int  # number of sums, also unused ones
+    width: int  # from those of one hidden unit to those of the next
+    edge: Int32  # [edge] the sum
+    site: Int32  # [visible unit] the sum for its bias
+
+
 class Tables(NamedTuple):
-    """Both directions."""
+    """Both directions, and the gradient."""
 
     to_hidden: Groups
     to_visible: Groups
+    sums: Sums
 
 
 def tables_of(mask: Bool) -> Tables:
@@ -39,6 +63,7 @@ def tables_of(mask: Bool) -> Tables:
     return Tables(
         _groups(rows, visible[columns], hidden, len(visible)),
         _groups(columns, hidden[rows], visible, len(hidden)),
+        _sums(mask, visible),
     )
 
 
@@ -78,3 +103,28 @@ def _groups(unit: NDArray[np.intp], other: Int32, place: Int32, others: int) -> 
         (GROUP * entry + other % GROUP).astype(np.int32),
         place,
     )
+
+
+def _sums(mask: Bool, place: Int32) -> Sums:
+    """Return the fastest way for a mask, and the order of its sums.
+
+    With masks, groups of visible units are in the order of their places, in each all hidden units,
+    and for each of these four sums. With tables, each hidden unit has a row of all visible units.
+    """
+    hidden, visible = mask.shape
+    rows = (hidden + GROUP) // GROUP * GROUP  # of one for each hidden unit and one more
+    way, width, size = LOOPS, 0, 0
+    site = np.zeros(visible, np.int32)
+    if mask.sum() >= LEAST_DENSITY * rows * visible:
+        if visible < FEW_SITES:
+            way, width = MASKS, GROUP
+            size = -(-visible // GROUP) * GROUP * rows
+            site = GROUP * (place // GROUP * rows + hidden) + place % GROUP
+        else:
+            way, width = TABLES, -(-visible // COLUMNS) * COLUMNS
+            size = rows * width
+            site = hidden * width + np.arange(visible)
+    j, i = np.nonzero(mask)
+    edge = site[i] - (hidden - j) * width
+    full = bool(mask.all())
+    return Sums(way, full, size, width, edge.astype(np.int32), site.astype(np.int32))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, uint32, uint64
 
-from psiprune.kernels.layout import Layer
+from psiprune.kernels.layout import Layer, Parameters
 from psiprune.kernels.simd import LANES_PER_VECTOR, exp32, inlined, row_key, stack_floats, uniform
 
 
@@ -30,11 +30,6 @@ def hidden_layer(graph, weights, bias):  # type: ignore[no-untyped-def]
 def visible_layer(graph, weights, bias):  # type: ignore[no-untyped-def]
     """Return the direction to the visible units."""
     return Layer(graph.column_start, graph.column_index, weights[graph.column_edge], bias)
-
-
-@inlined
-def refill_hidden(graph, weights, layer):  # type: ignore[no-untyped-def]
-    """Set the weights of the direction to the hidden units, which has them without a copy."""
 
 
 @inlined
@@ -60,6 +55,15 @@ def load(layer, x, state, vectors):  # type: ignore[no-untyped-def]
 def store(layer, state, x, vectors):  # type: ignore[no-untyped-def]
     """Set x [unit, lane] to the bits of a state."""
     x[:] = state
+
+
+@inlined
+def unpack(layer, shots, state, vectors):  # type: ignore[no-untyped-def]
+    """Set a state to the bits of shots [word, lane]: site i is bit i % 32 of word i // 32."""
+    for site in range(state.shape[0]):
+        word, bit = uint64(site // 32), uint32(site % 32)
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            state[site, lane] = np.float32(np.int32((shots[word, lane] >> bit) & uint32(1)))
 
 
 @inlined
@@ -127,3 +131,81 @@ def bernoulli(layer, p, y, spread, key, vectors):  # type: ignore[no-untyped-def
             y[j, lane] = np.float32(1.0) if below else np.float32(0.0)
         key = uint64(key + uint64(1))
     return key
+
+
+@inlined
+def gradient_space(graph, params, lanes):  # type: ignore[no-untyped-def]
+    """Return what `add_gradient` adds to: the gradient, which is 0."""
+    return Parameters(
+        np.zeros_like(params.weights),
+        np.zeros_like(params.visible_bias),
+        np.zeros_like(params.hidden_bias),
+    )
+
+
+@inlined
+def add_gradient(graph, layer, count, phases, gradient, vectors):  # type: ignore[no-untyped-def]
+    """Add sum over lanes of data (v, p) minus model (w, q) to the gradient of each parameter."""
+    v, p, w, q = phases
+    hidden = gradient.hidden_bias.shape[0]
+    counted = p[hidden]
+    # By columns: v and w of one site stay in registers, and the smaller p and q in the cache.
+    a = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    b = carray(stack_floats(vectors), (LANES_PER_VECTOR * len(vectors),), np.float32)
+    for i in range(v.shape[0]):
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            a[lane] = v[i, lane]
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            b[lane] = w[i, lane]
+        for edge in range(uint64(graph.column_start[i]), uint64(graph.column_start[i + 1])):
+            j = uint64(graph.column_index[edge])
+            total = np.float32(0.0)
+            for lane in range(LANES_PER_VECTOR * len(vectors)):
+                total += p[j, lane] * a[lane] - q[j, lane] * b[lane]
+            gradient.weights[graph.column_edge[edge]] += total
+        total = np.float32(0.0)
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            total += counted[lane] * (a[lane] - b[lane])
+        gradient.visible_bias[i] += total
+    add_hidden(p, q, gradient, vectors)
+
+
+@inlined
+def add_hidden(p, q, gradient, vectors):  # type: ignore[no-untyped-def]
+    """Add sum over lanes of p - q to the gradient of the hidden biases."""
+    for j in range(gradient.hidden_bias.shape[0]):
+        total = np.float32(0.0)
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            total += p[j, lane] - q[j, lane]
+        gradient.hidden_bias[j] += total
+
+
+@inlined
+def ascend(x, velocity, gradient, scale, rate, momentum, decay):  # type: ignore[no-untyped-def]
+    """Take one gradient-ascent step with momentum and weight decay, and reset the gradient to 0."""
+    for k in range(x.shape[0]):
+        velocity[k] = momentum * velocity[k] + scale * gradient[k] - decay * x[k]
+        x[k] += rate * velocity[k]
+        gradient[k] = np.float32(0.0)
+
+
+@inlined
+def ascend_biases(params, velocity, gradient, rates):  # type: ignore[no-untyped-def]
+    """Take a step of the biases, without weight decay."""
+    scale, rate, momentum, _ = rates
+    decay = np.float32(0.0)
+    x, speed, slope = params.visible_bias, velocity.visible_bias, gradient.visible_bias
+    ascend(x, speed, slope, scale, rate, momentum, decay)
+    x, speed, slope = params.hidden_bias, velocity.hidden_bias, gradient.hidden_bias
+    ascend(x, speed, slope, scale, rate, momentum, decay)
+
+
+@inlined
+def take_step(  # type: ignore[no-untyped-def]
+    graph, params, velocity, gradient, to_hidden, to_visible, rates
+):
+    """Change parameters and both directions along the gradient; then a new gradient begins."""
+    scale, rate, momentum, decay = rates
+    ascend(params.weights, velocity.weights, gradient.weights, scale, rate, momentum, decay)
+    ascend_biases(params, velocity, gradient, rates)
+    refill_visible(graph, params.weights, to_visible)

@@ -81,9 +81,10 @@ def uniform_bits(builder: Any, lane: Any, low: Any, high: Any) -> Any:
     x = builder.mul(x, constant(word, 0x7FEB352D))
     x = builder.xor(builder.xor(x, builder.lshr(x, constant(word, 15))), high)
     x = builder.mul(x, constant(word, 0x846CA68B))
-    x = builder.xor(x, builder.lshr(x, constant(word, 16)))
-    # 23 random bits as the mantissa of a float in [1, 2), then shift to the middle of its cell.
-    x = builder.or_(builder.lshr(x, constant(word, 9)), constant(word, 0x3F800000))
+    # 23 bits of x ^ x >> 16 as the mantissa of a float in [1, 2), then the middle of its cell. The
+    # shifts come first, so that AVX-512 has one instruction for the rest.
+    x = builder.xor(builder.lshr(x, constant(word, 9)), builder.lshr(x, constant(word, 25)))
+    x = builder.or_(x, constant(word, 0x3F800000))
     shift = constant(floating, float(np.float32(1 - 2.0**-24)))
     return builder.fsub(builder.bitcast(x, floating), shift)
 

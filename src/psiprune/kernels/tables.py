@@ -12,16 +12,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import int32, njit, uint32, uint64
+from numpy.typing import NDArray
 
 from psiprune.kernels import avx512
 from psiprune.kernels import layer as loops
-from psiprune.kernels.groups import GROUP
+from psiprune.kernels.groups import COLUMNS, GROUP, LOOPS, MASKS, TABLES
 from psiprune.kernels.layer import lane_space
-from psiprune.kernels.layout import Float32, Int32
-from psiprune.kernels.simd import LANES_PER_VECTOR, OPTIONS, inlined, row_key, uniform
+from psiprune.kernels.layout import Float32, Int32, Parameters
+from psiprune.kernels.simd import (
+    LANES_PER_VECTOR,
+    OPTIONS,
+    inlined,
+    row_key,
+    uniform,
+)
 
 #: Compiled once, not into each caller.
-called = njit(**OPTIONS)
+called = njit(**OPTIONS, _nrt=False)
+#: Vectors and rows that `add_products` holds in registers.
+VECTORS, ROWS = (0,) * (COLUMNS // LANES_PER_VECTOR), (0,) * 2
 
 
 class TableLayer(NamedTuple):
@@ -58,19 +67,7 @@ def filled(groups, weights, bias):  # type: ignore[no-untyped-def]
 def refill(groups, weights, places):  # type: ignore[no-untyped-def]
     """Put each weight in its place."""
     for edge in range(weights.shape[0]):
-        places[groups.at[edge]] = weights[edge]
-
-
-@inlined
-def refill_hidden(graph, weights, layer):  # type: ignore[no-untyped-def]
-    """Set the weights of the direction to the hidden units."""
-    refill(graph.tables.to_hidden, weights, layer.weight)
-
-
-@inlined
-def refill_visible(graph, weights, layer):  # type: ignore[no-untyped-def]
-    """Set the weights of the direction to the visible units."""
-    refill(graph.tables.to_visible, weights, layer.weight)
+        places[uint64(groups.at[edge])] = weights[edge]
 
 
 @inlined
@@ -98,6 +95,17 @@ def store(layer, state, x, vectors):  # type: ignore[no-untyped-def]
         group, bit = place // uint64(GROUP), int32(place % uint64(GROUP))
         for lane in range(LANES_PER_VECTOR * len(vectors)):
             x[i, lane] = np.float32(int32((state[group, lane] >> bit) & int32(1)))
+
+
+@called
+def unpack(layer, shots, state, vectors):  # type: ignore[no-untyped-def]
+    """Set a state to the bits of shots [word, lane]: site i is bit i % 32 of word i // 32."""
+    state[:] = 0
+    for site in range(layer.place.shape[0]):
+        word, bit, place = uint64(site // 32), uint32(site % 32), uint64(layer.place[site])
+        group, shift = place // uint64(GROUP), uint32(place % uint64(GROUP))
+        for lane in range(LANES_PER_VECTOR * len(vectors)):
+            state[group, lane] |= int32(((shots[word, lane] >> bit) & uint32(1)) << shift)
 
 
 @inlined
@@ -160,6 +168,111 @@ def sample_layer(layer, x, y, spread, key, vectors):  # type: ignore[no-untyped-
         )
         key = uint64(key + uint64(1))
     return key
+
+
+class GradientSpace(NamedTuple):
+    """What `add_gradient` adds to, and its space."""
+
+    gradient: Parameters
+    sums: Float32  # as `groups.Sums` has them
+    words: NDArray[np.uint32]  # [chain // 32, column], one bit a chain
+    data: Int32  # [block, chain // 4; column of the block]: four chains in each
+    model: Int32
+    bits: Float32  # [site, lane], twice
+
+
+@inlined
+def gradient_space(graph, params, lanes):  # type: ignore[no-untyped-def]
+    """Return what `add_gradient` adds to."""
+    way, size, width = graph.tables.sums.way, graph.tables.sums.size, graph.tables.sums.width
+    columns = width if way == TABLES else 0
+    quarters = columns // COLUMNS * lanes // GROUP
+    visible = params.visible_bias.shape[0] if way == LOOPS else 0
+    return GradientSpace(
+        loops.gradient_space(graph, params, lanes),
+        lane_space(1, size)[0],
+        lane_space((lanes + 31) // 32, columns).view(np.uint32),
+        lane_space(quarters, COLUMNS).view(np.int32),
+        lane_space(quarters, COLUMNS).view(np.int32),
+        lane_space(2 * visible, lanes),
+    )
+
+
+@inlined
+def exchange(layer, state, words, out, vectors):  # type: ignore[no-untyped-def]
+    """Set `out` [block, chain // 4; column] to the bits of a state, four chains in each."""
+    for site in range(layer.place.shape[0]):
+        avx512.gather_bits(state, layer.place[site], words, site, vectors)
+    quarters = LANES_PER_VECTOR * len(vectors) // GROUP
+    for block in range(out.shape[0] // quarters):
+        for k in range(quarters):  # of each only the lowest four bits are read
+            chunk, shift = uint64(k // 8), uint32(GROUP * (k % 8))
+            row, first = uint64(block * quarters + k), uint64(block * COLUMNS)
+            for column in range(COLUMNS):
+                out[row, column] = int32(words[chunk, first + column] >> shift)
+
+
+@inlined
+def add_gradient(graph, layer, count, phases, space, vectors):  # type: ignore[no-untyped-def]
+    """Add sum over lanes of data (v, p) minus model (w, q) to the gradient of each parameter."""
+    if graph.tables.sums.way == LOOPS:
+        v, p, w, q = phases
+        visible = layer.place.shape[0]
+        a, b = space.bits[:visible], space.bits[visible:]
+        store(layer, v, a, vectors)
+        store(layer, w, b, vectors)
+        loops.add_gradient(graph, layer, count, (a, p, b, q), space.gradient, vectors)
+    else:
+        add_sums(graph.tables.sums, layer, count, phases, space, vectors)
+
+
+@called
+def add_sums(order, layer, count, phases, space, vectors):  # type: ignore[no-untyped-def]
+    """Add to `space.sums` and to the gradient of the hidden biases."""
+    v, p, w, q = phases
+    rows, sums = p.shape[0], space.sums
+    loops.add_hidden(p, q, space.gradient, vectors)
+    if order.way == MASKS:
+        for group in range(v.shape[0]):
+            for j in range(0, rows, GROUP):
+                at = GROUP * (group * rows + j)
+                avx512.add_few_products(v, w, p, q, group, j, sums, at, vectors)
+    else:
+        exchange(layer, v, space.words, space.data, vectors)
+        exchange(layer, w, space.words, space.model, vectors)
+        quarters = LANES_PER_VECTOR * len(vectors) // GROUP
+        entries = (count + GROUP - 1) // GROUP
+        for block in range(space.data.shape[0] // quarters):
+            x, y = space.data[block * quarters :], space.model[block * quarters :]
+            for j in range(0, rows, len(ROWS)):
+                at = j * order.width + block * COLUMNS
+                avx512.add_products(x, y, p, q, j, entries, sums, at, order.width, ROWS, VECTORS)
+
+
+@called
+def take_step(  # type: ignore[no-untyped-def]
+    graph, params, velocity, space, to_hidden, to_visible, rates
+):
+    """Change parameters and both directions along the gradient; then a new gradient begins."""
+    scale, rate, momentum, decay = rates
+    order, sums, gradient = graph.tables.sums, space.sums, space.gradient
+    slope, visible = gradient.weights, gradient.visible_bias.shape[0]
+    if order.way == TABLES and order.full:
+        for j in range(gradient.hidden_bias.shape[0]):
+            for i in range(visible):
+                slope[uint64(j * visible + i)] = sums[uint64(j * order.width + i)]
+    elif order.way != LOOPS:
+        for edge in range(slope.shape[0]):
+            slope[edge] = sums[uint64(order.edge[edge])]
+    if order.way != LOOPS:
+        for i in range(visible):
+            gradient.visible_bias[i] = sums[uint64(order.site[i])]
+        for k in range(sums.shape[0]):
+            sums[k] = np.float32(0.0)
+    loops.ascend(params.weights, velocity.weights, slope, scale, rate, momentum, decay)
+    loops.ascend_biases(params, velocity, gradient, rates)
+    refill(graph.tables.to_hidden, params.weights, to_hidden.weight)
+    refill(graph.tables.to_visible, params.weights, to_visible.weight)
 
 
 def rebound(function: Callable[..., Any]) -> Callable[..., Any]:
