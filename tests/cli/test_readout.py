@@ -71,7 +71,13 @@ def test_calibrate(calibration: list[str], tmp_path: Path) -> None:
 
 
 def test_files_of_one_state_are_joined(calibration: list[str], tmp_path: Path) -> None:
-    more = [*calibration, f"0000={tmp_path}/0.txt"]
+    twice = [*calibration, f"0000={tmp_path}/0.txt"]
+    refused = tiny.call("calibrate", *twice, "-o", tmp_path / "a.json")
+    assert refused.status == 2
+    assert "every shot would count twice" in refused.err
+    lines = (tmp_path / "0.txt").read_text().splitlines()
+    (tmp_path / "more.txt").write_text("\n".join(reversed(lines)))
+    more = [*calibration, f"0000={tmp_path}/more.txt"]
     found = json_of(tiny.call("calibrate", *more, "-o", tmp_path / "a.json", "--json"))
     assert (found["states"], found["shots"]) == (2, 9000)
 
@@ -98,8 +104,8 @@ def test_formats_of_calibration_shots(tmp_path: Path) -> None:
         (tmp_path / f"{name}.json").write_text(json.dumps(counts))
     arguments = (f"all0={tmp_path}/0.json", f"all1={tmp_path}/1.json", "--format=qiskit")
     found = json_of(tiny.call("calibrate", *arguments, "-o", tmp_path / "r.json", "--json"))
-    np.testing.assert_allclose(found["p10"], [0.5 / 101, 0.5 / 101, 10.5 / 101])  # site 0 is last
-    np.testing.assert_allclose(found["p01"], [0.5 / 101, 0.5 / 101, 5.5 / 101])
+    np.testing.assert_allclose(found["p10"], [0, 0, 0.1])  # site 0 is last
+    np.testing.assert_allclose(found["p01"], [0, 0, 0.05])
 
 
 def test_sample_misreads(stages: Path, tmp_path: Path) -> None:
