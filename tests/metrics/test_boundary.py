@@ -25,7 +25,9 @@ def fitted(sites: int, alike: bool, seed: int) -> tuple[np.ndarray, Inverted, np
     true = pp.ReadoutError.from_rates(FLIP, sites=sites)
     shape = (2,) if alike else (2, sites)
     rates = np.clip(FLIP + 0.01 * generator.normal(size=shape), 0.005, 0.2)
-    given = pp.ReadoutError.from_rates(*rates, errors=0.01 + 0 * rates, sites=sites)
+    given = pp.ReadoutError.from_rates(
+        *rates, errors=(0.01 + 0 * rates[0], 0.01 + 0 * rates[1]), sites=sites
+    )
     bits = (generator.random((SHOTS, sites)) < ONES).astype(np.uint8)
     records = true.misread(bits, seed)
     zero, one = given.rates.T
@@ -110,7 +112,9 @@ def test_reports_have_errors_where_the_rbm_is_certain() -> None:
     plain = replace(rbm, provenance={"training_shots": 400})
     report = pp.evaluate_on_shots(plain, zeros, draws=1000)
     for found in (report.magnetization, report.neighbours):
-        assert (found.value, found.error, found.training_error) == (1, 1 / 1000, 1 / 400)
+        assert found.value == 1
+        assert found.error == 1 / 1000
+        assert found.training_error == 1 / 400
     assert report.boundary_note == ""
     through = replace(rbm, provenance={"training_shots": 400, "readout_sha256": readout.digest})
     report = pp.evaluate_on_shots(
