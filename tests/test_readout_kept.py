@@ -99,6 +99,9 @@ def test_the_estimator_of_scikit_learn() -> None:
     assert estimator.score(shots) == estimator.score_samples(shots).mean()
     true = np.log(p)[exact.index(shots.bits)]
     np.testing.assert_allclose(estimator.score_samples(shots.bits), true, atol=1e-9)
+    estimator.fit(shots)
+    with pytest.warns(UserWarning, match="trained through readout errors, but the shots"):
+        estimator.score(shots.bits)
 
 
 def test_info_names_groups_and_measured_errors(stages: Path, tmp_path: Path) -> None:

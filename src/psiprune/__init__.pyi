@@ -7,6 +7,7 @@ __all__ = [
     "TFIM2D",
     "XXZ",
     "AblationSettings",
+    "Confusion",
     "ConvergenceError",
     "DivergenceError",
     "Entanglement",
@@ -94,6 +95,7 @@ from .core.exceptions import (
     TrainingWarning,
 )
 from .data.calibration import calibrate_readout
+from .data.confusion import Confusion
 from .data.export import export_shots
 from .data.readout_error import ReadoutError
 from .data.readout_files import read_readout

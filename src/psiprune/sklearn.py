@@ -17,6 +17,7 @@ from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.draws import draw
+from psiprune.metrics.rates_error import readout_warning
 from psiprune.training.method import Initial
 from psiprune.training.methods import MethodLike
 from psiprune.training.train import train
@@ -110,9 +111,14 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
         Of shots that carry readout errors it is log p(y) of the records, p(y) = sum_v C(y | v)
         p(v); see `psiprune.inference.recorded`, with the same random numbers at each call.
+
+        Warns:
+            UserWarning: the training set carried readout errors, and X carries others or none.
         """
         check_is_fitted(self)
         shots = self._shots(X, reset=False)
+        if "readout" in self.rbm_.provenance and (warning := readout_warning(self.rbm_, shots)):
+            warnings.warn(warning, UserWarning, stacklevel=2)
         return shots_log_prob(self.rbm_, shots, self.log_partition_, _ANNEALING_SEED).values
 
     def score(self, X: ArrayLike | ShotsLike, y: object = None) -> float:

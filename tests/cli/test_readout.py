@@ -71,7 +71,13 @@ def test_calibrate(calibration: list[str], tmp_path: Path) -> None:
 
 
 def test_files_of_one_state_are_joined(calibration: list[str], tmp_path: Path) -> None:
-    more = [*calibration, f"0000={tmp_path}/0.txt"]
+    twice = [*calibration, f"0000={tmp_path}/0.txt"]
+    refused = tiny.call("calibrate", *twice, "-o", tmp_path / "a.json")
+    assert refused.status == 2
+    assert "every shot would count twice" in refused.err
+    lines = (tmp_path / "0.txt").read_text().splitlines()
+    (tmp_path / "more.txt").write_text("\n".join(reversed(lines)))
+    more = [*calibration, f"0000={tmp_path}/more.txt"]
     found = json_of(tiny.call("calibrate", *more, "-o", tmp_path / "a.json", "--json"))
     assert (found["states"], found["shots"]) == (2, 9000)
 

@@ -146,6 +146,9 @@ def test_calibration_and_shots_in_opposite_orders_are_refused(suffix: str, tmp_p
     assert replace(same, readout=error).readout is error
     with refuses("readout", "calibration shots", "opposite orders", "--order"):
         replace(other, readout=error)
+    twice = pp.join_shots([pp.join_shots([other, other]), other])
+    with refuses("readout", "opposite orders"):
+        replace(twice, readout=error)
     # Other formats say nothing of it, nor do shots of several orders, nor chosen qubits.
     mixed = pp.join_shots([same, other])
     for unknown in (pp.Shots(other.bits), pp.read_shots({"011": 1}), mixed):

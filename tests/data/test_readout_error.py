@@ -196,7 +196,7 @@ def test_round_trip_through_json_and_shots(error: ReadoutError, tmp_path: Path) 
     shots = pp.read_shots(file)
     assert shots.readout is not None
     assert shots.readout.to_json() == error.to_json()
-    assert shots.readout.digest == error.digest
+    assert shots.readout.full_digest == error.full_digest
     assert shots.readout.alike == error.alike
     renamed = replace(shots, readout=replace(error, source="elsewhere"))
     assert pp.join_shots([shots, renamed]).readout is shots.readout
@@ -268,7 +268,8 @@ def test_one_measured_pair_of_all_sites_is_wrong_alike() -> None:
     shared = pp.read_readout("0.03+-0.003,0.05+-0.004", 4)
     made = ReadoutError.from_rates(0.03, 0.05, errors=(0.003, 0.004), sites=4)
     apart = ReadoutError.from_rates([0.03] * 4, 0.05, errors=(0.003, 0.004))
-    assert made.digest == shared.digest != apart.digest
+    assert made.full_digest == shared.full_digest != apart.full_digest
+    assert made.digest == apart.digest
     assert [each.alike for each in (shared, made, apart)] == [True, True, False]
     assert not pp.read_readout("0.03,0.05", 4).alike  # assumed: alike in any case
     drawn = [shared.resampled(seed) for seed in range(100)]
@@ -364,3 +365,15 @@ def test_what_ignores_errors_refuses_them() -> None:
         with refuses("array", "(dev)", "readout=None"):
             call()
     assert without_readout_error(replace(shots, readout=None), "this").readout is None
+
+
+def test_arguments_of_other_types_are_refused_or_converted() -> None:
+    error = ReadoutError.from_rates(0.01, 0.03, sites=2)
+    assert error.apply([1, 0, 0, 0]).tolist() == error.apply(np.array([1.0, 0, 0, 0])).tolist()  # type: ignore[arg-type]
+    for seed in (-1, "a"):
+        with refuses("seed"):
+            error.resampled(seed)  # type: ignore[arg-type]
+    with refuses("sites", "0.5"):
+        error.of_sites([0.5])  # type: ignore[list-item]
+    with refuses("readout", "psiprune.Confusion", "(1,)"):
+        ReadoutError((1,))  # type: ignore[arg-type]

@@ -165,6 +165,7 @@ def test_bad_rates(text: str, facts: tuple[object, ...]) -> None:
         (qiskit(LIMA[:2]), LIMA[:2]),
         ({"properties": qiskit(LIMA[:2])}, LIMA[:2]),
         ({"qubits": [[{"name": "readout_error", "value": 0.02}]] * 2}, [(0.02, 0.02)] * 2),
+        ({"provider": {"fidelity": {"spam": {"mean": 0.9}}}}, [(0.1, 0.1)] * 2),
         (braket({"1": 0.9, "0": 0.8}), [(0.2, 0.2), (0.1, 0.1)]),
         (braket({"10": 0.9, "9": 0.8}), [(0.2, 0.2), (0.1, 0.1)]),
         (AQT, [(0.004, 0.004)] * 2),

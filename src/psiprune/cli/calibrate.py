@@ -43,6 +43,7 @@ def calibrate_command(
             all its 2^k states; default: each site by itself
         format: format of the shots, as in psiprune import (default: detected)
     """
+    from psiprune.cli.convert import check_different
     from psiprune.data.calibration import calibrate_readout
     from psiprune.data.shots import join_shots, read_shots
     from psiprune.io.netcdf import write_bytes
@@ -50,6 +51,7 @@ def calibrate_command(
 
     check_suffix(out, JSON)
     pairs = [_state_and_file(text) for text in states]
+    check_different([file for _, file in pairs])
     joined = _groups(groups)
     form, given = chosen_format(format, settings)
     with new_file(out):

@@ -52,7 +52,7 @@ def import_command(
 
     if not files:
         raise InputError("files: needs at least one file of shots, found none")
-    _check_different(files)
+    check_different(files)
     name, given = chosen_format(format, settings)
     kept = None if rows is None else _slice(rows)
     if name == _STATE:
@@ -110,7 +110,7 @@ def _import_state(
     show(numbers, text, json)
 
 
-def _check_different(files: Sequence[Path]) -> None:
+def check_different(files: Sequence[Path]) -> None:
     """Raise `InputError` if two files have the same content: their shots would count twice."""
     seen: dict[str, Path] = {}
     for file in files if len(files) > 1 else ():

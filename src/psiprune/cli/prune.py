@@ -92,7 +92,7 @@ def prune_command(
 
     refuse_busy(out)
     from psiprune.pruning.held_out import folds_for, how_trained
-    from psiprune.pruning.iterative import check_rewind
+    from psiprune.pruning.iterative import check_readout, check_rewind
     from psiprune.pruning.schedule import truncate
     from psiprune.rbm.serialization import load_rbm
 
@@ -119,6 +119,7 @@ def prune_command(
         )
     pruning = chosen_settings(PruneSettings, prune)
     dense, data = load_inputs(rbm, shots, readout)
+    check_readout(dense, data)
     early = None if rewind is None else load_rbm(rewind)
     tuning = None if no_fine_tune else chosen_tuning(fine_tune, dense, data, early)
     check_rewind(early, dense, tuning)
@@ -317,13 +318,10 @@ def _load_reference(state: Path, dense: RBM, texts: Sequence[str] = ()) -> Refer
 def load_inputs(rbm: Path, shots: Path, readout: ReadoutOptions | None = None) -> tuple[RBM, Shots]:
     """Read an RBM and its training set, and check that they have the same number of sites."""
     from psiprune.data.shots import check_sites, read_shots
-    from psiprune.pruning.iterative import check_readout
     from psiprune.rbm.serialization import load_rbm
 
     model = load_rbm(rbm)
-    data = with_readout(check_sites(read_shots(shots), model.visible, "the RBM"), readout)
-    check_readout(model, data)
-    return model, data
+    return model, with_readout(check_sites(read_shots(shots), model.visible, "the RBM"), readout)
 
 
 def chosen_tuning(

@@ -16,8 +16,9 @@ def bit_order_of(provenance: Mapping[str, Any]) -> str:
     Of joined shots the one that all parts have.
     """
     joined = provenance.get("joined")
-    parts = joined if isinstance(joined, list) and joined else [provenance]
-    orders = {_of_one(part) for part in parts}
+    if not isinstance(joined, list) or not joined:
+        return _of_one(provenance)
+    orders = {bit_order_of(part) if isinstance(part, Mapping) else "" for part in joined}
     return orders.pop() if len(orders) == 1 else ""
 
 
@@ -55,7 +56,6 @@ def order_of_sites(order: str, sites: Sequence[int]) -> str:
     return f"{form}: {reverse if reverse != listed else REVERSED + listed}"
 
 
-def _of_one(provenance: Any) -> str:
-    named = provenance if isinstance(provenance, Mapping) else {}
-    form, order = named.get("format"), named.get("bit_order")
+def _of_one(provenance: Mapping[str, Any]) -> str:
+    form, order = provenance.get("format"), provenance.get("bit_order")
     return f"{form}: {order}" if isinstance(form, str) and isinstance(order, str) else ""

@@ -154,6 +154,18 @@ def _braket(data: Any, place: str) -> DeviceRates | None:
     return None
 
 
+def _ionq(data: Any, place: str) -> DeviceRates | None:
+    """Read the provider's properties of IonQ: one fidelity of preparing and reading a qubit."""
+    for holder in holders(data, "spam"):
+        spam = holder["spam"]
+        found = [spam.get(name) for name in ("mean", "median")] if isinstance(spam, dict) else []
+        for fidelity in found:
+            if fidelity is not None:
+                shared = _infidelity(fidelity, f"{place}: spam")
+                return DeviceRates("IonQ device properties", shared=shared)
+    return None
+
+
 def _braket_rates(properties: Any, place: str) -> Rates | None:
     """Return both error rates if they are there, else those of the readout fidelity."""
     entries = properties.get("oneQubitFidelity") if isinstance(properties, dict) else None
@@ -291,6 +303,7 @@ _READERS: tuple[Callable[[Any, str], DeviceRates | None], ...] = (
     _qiskit,
     _braket,
     _provider,
+    _ionq,
     _quera,
     _pulser,
     _m3,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -72,6 +73,11 @@ class ReadoutError:
 
     def __post_init__(self) -> None:
         """Check the groups and sort them by their first site."""
+        if not all(isinstance(group, Confusion) for group in self.groups):
+            raise InputError(
+                "readout: groups must be of psiprune.Confusion, found "
+                f"{' '.join(repr(self.groups).split())[:60]}; see ReadoutError.from_rates"
+            )
         groups = tuple(sorted((checked(group) for group in self.groups), key=lambda g: g.sites))
         found = sorted(site for group in groups for site in group.sites)
         if found != list(range(len(found))) or not found:
@@ -150,9 +156,13 @@ class ReadoutError:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the groups, matrices and prepared shots, and of `alike`; not the source."""
-        text = json.dumps(self.to_json()["groups"]) + ("alike" if self.alike else "")
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 of the groups and matrices, all that an RBM of these records depends on."""
+        return _sha256([[group.sites, group.matrix.tolist()] for group in self.groups])
+
+    @cached_property
+    def full_digest(self) -> str:
+        """SHA-256 of the same and of the prepared shots and `alike`, so also of the errors."""
+        return _sha256([self.to_json()["groups"], self.alike])
 
     @cached_property
     def rates(self) -> Float64:
@@ -266,7 +276,10 @@ class ReadoutError:
         Raises:
             InputError: a site is named twice or does not exist.
         """
-        place = {int(site): new for new, site in enumerate(sites)}
+        try:
+            place = {operator.index(site): new for new, site in enumerate(sites)}
+        except TypeError:
+            place = {}
         if len(place) < len(sites) or not place.keys() <= set(range(self.sites)):
             raise InputError(
                 f"sites: must be different numbers from 0 to {self.sites - 1}, found {[*sites]}"
@@ -335,12 +348,17 @@ class ReadoutError:
         return joined(self.groups)
 
     def _contract(self, values: Float64, *, transpose: bool) -> Float64:
+        values = np.asarray(values, np.float64)
         if values.shape != (1 << self.sites,):
             raise InputError(
                 f"readout: needs one number for each of the 2^{self.sites} states, found shape "
                 f"{values.shape}"
             )
         return contract_blocks(self._blocks, values, transpose=transpose)
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _whole(values: Any) -> list[int]:

@@ -302,9 +302,9 @@ def join_shots(parts: Sequence[ShotsLike]) -> Shots:
                 )
     if not others:
         return first
-    readout = first.readout and first.readout.digest
+    readout = first.readout and first.readout.full_digest
     for other in others:
-        if (other.readout and other.readout.digest) != readout:
+        if (other.readout and other.readout.full_digest) != readout:
             raise InputError(
                 f"{other.source}: has other readout errors than {first.source}; only shots with "
                 "the same readout errors can be joined"

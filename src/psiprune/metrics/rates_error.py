@@ -79,7 +79,7 @@ def errors_from_rates(
 
 
 def trained_through(rbm: RBM, readout: ReadoutError) -> bool:
-    """Return whether an RBM was trained on shots with exactly these readout errors."""
+    """Return whether an RBM was trained on shots with exactly these confusion matrices."""
     return rbm.provenance.get("readout_sha256") == readout.digest
 
 
@@ -100,9 +100,13 @@ def readout_warning(rbm: RBM, shots: Shots) -> str:
         )
     if trained_through(rbm, shots.readout):
         return ""
+    through = ""
+    if other:
+        alike = other == str(shots.readout)
+        through = f", but through {'others of the same mean rates' if alike else other}"
     return (
         "the RBM is not known to be trained through these readout errors "
-        f"({shots.readout}){f', but through {other}' if other else ''}: its state may deviate for "
+        f"({shots.readout}){through}: its state may deviate for "
         "that reason; train it on shots that carry them"
     )
 

@@ -285,11 +285,21 @@ def tuning_of(
 
 
 def check_readout(rbm: RBM, shots: Shots) -> None:
-    """Warn if an RBM of true bits would be fine-tuned on records as if they were true bits.
+    """Warn if an RBM would be fine-tuned through other readout errors than those of its training.
 
     Warns:
-        TrainingWarning: the RBM was trained through readout errors, and the shots carry none.
+        TrainingWarning: the RBM was trained through readout errors, and the shots carry none, or
+            others.
     """
+    through = rbm.provenance.get("readout_sha256")
+    if through is not None and shots.readout is not None and through != shots.readout.digest:
+        warnings.warn(
+            f"the RBM was trained through other readout errors ({rbm.provenance.get('readout')}) "
+            f"than those of the shots ({shots.readout}): fine-tuning moves its state; give those "
+            "of its training, or train it again through these",
+            TrainingWarning,
+            stacklevel=3,
+        )
     if "readout" in rbm.provenance and shots.readout is None:
         warnings.warn(
             f"the RBM was trained through readout errors, but {shots.source} carries none: its "

@@ -179,7 +179,13 @@ def rewire(
 
 
 def check_rewirable(rbm: RBM) -> None:
-    """Raise InputError unless the RBM has weights to drop and missing ones to grow."""
+    """Raise InputError unless it is an RBM of bits as recorded with weights to drop and grow."""
+    if "readout" in rbm.provenance:
+        raise InputError(
+            "rbm: was trained through readout errors, which rewiring does not take into account: "
+            "it would fit the misread bits; prune it with --readout instead, or rewire an RBM of "
+            "shots without readout errors"
+        )
     if rbm.mask.all():
         raise InputError(
             f"rbm: has all {rbm.number_of_weights} weights, so none can be grown; prune it first"

@@ -187,7 +187,7 @@ def with_readout_checksum(settings: ReconstructSettings, shots: Shots) -> Recons
         InputError: the settings have another one.
     """
     readout = shots.readout
-    digest = None if readout is None else readout.digest
+    digest = None if readout is None else readout.full_digest
     if settings.readout_sha256 not in (None, digest):
         found = "no readout errors" if digest is None else f"readout errors {digest[:12]}..."
         raise InputError(

@@ -175,10 +175,14 @@ def assemble(
 def request_of(run: Path, dataset: xr.Dataset) -> Request:
     """Return what a run was asked for, from its config.toml."""
     attrs = dataset.attrs
+    settings = as_asked(ReconstructSettings(**read_toml(run / "config.toml")), int(attrs["sites"]))
+    # A file of psiprune's own format may hold the readout errors; others need the option.
+    given = settings.readout_sha256 is not None and not attrs["source"].endswith(".nc")
     return Request(
-        as_asked(ReconstructSettings(**read_toml(run / "config.toml")), int(attrs["sites"])),
+        settings,
         int(attrs["sites"]),
         int(attrs["shots"]),
         attrs["source"],
+        reading={"readout": "READOUT"} if given else {},
         folder=run,
     )
