@@ -22,14 +22,18 @@ import peers
 TIMED = """
 import sys, time
 from psiprune.kernels.cache import KernelCache
-load, save, begun = KernelCache.load_overload, KernelCache.save_overload, {}
+load, save, begun = KernelCache.load_overload, KernelCache.save_overload, []
 def timed_load(self, *arguments):
     found = load(self, *arguments)
-    begun[id(self)] = time.process_time()
+    if found is None:
+        begun.append([time.process_time(), 0.0])
     return found
 def timed_save(self, *arguments):
-    seconds = time.process_time() - begun[id(self)]
-    print("KERNEL", self._function, seconds, file=sys.stderr)
+    start, inner = begun.pop()
+    seconds = time.process_time() - start
+    if begun:  # compiled for another kernel, which calls it
+        begun[-1][1] += seconds
+    print("KERNEL", self._function, seconds - inner, file=sys.stderr)
     save(self, *arguments)
 KernelCache.load_overload, KernelCache.save_overload = timed_load, timed_save
 from psiprune.cli.main import main
