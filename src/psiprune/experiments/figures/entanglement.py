@@ -36,9 +36,9 @@ _RATIOS = {"entropy": "entropy S / exact", "renyi2": "Rényi-2 entropy $S_2$ / e
 
 
 def plot_entanglement(dataset: xr.Dataset) -> Figure:
-    """Draw entropy over that of the exact state, KL, bias of <|m|>, bond dimension and graph against the fraction pruned.
+    """Draw entropy, KL, bias of <|m|>, bond dimension and graph against the fraction pruned.
 
-    A column for each field, for the most hidden units. Lines are medians over seeds, bands 16 to
+    A column for each field, for the most hidden units; the entropy over that of the exact state. Lines are medians over seeds, bands 16 to
     84 % of the seeds; at 0 are dense RBMs. The grey area holds all dense RBMs. The bond dimension
     is the smallest that leaves out a weight of 10^-6 of psi; the last row is the number of units
     that separate both sides, see `vertex_cut`.
