@@ -38,10 +38,11 @@ _RATIOS = {"entropy": "entropy S / exact", "renyi2": "Rényi-2 entropy $S_2$ / e
 def plot_entanglement(dataset: xr.Dataset) -> Figure:
     """Draw entropy, KL, bias of <|m|>, bond dimension and graph against the fraction pruned.
 
-    A column for each field, for the most hidden units; the entropy over that of the exact state. Lines are medians over seeds, bands 16 to
-    84 % of the seeds; at 0 are dense RBMs. The grey area holds all dense RBMs. The bond dimension
-    is the smallest that leaves out a weight of 10^-6 of psi; the last row is the number of units
-    that separate both sides, see `vertex_cut`.
+    A column for each field, for the most hidden units. The entropy is relative to that of the
+    exact state. Lines are medians over seeds, bands 16 to 84 % of the seeds; at 0 are dense RBMs.
+    The grey area holds all dense RBMs. The bond dimension is the smallest that leaves out a weight
+    of 10^-6 of psi; the last row is the number of units that separate both sides, see
+    `vertex_cut`.
 
     Args:
         dataset: that of `run_entanglement`, entanglement.nc.
