@@ -32,28 +32,31 @@ _LOOKS = {
     "scale-free": (GREEN, "^", "-.", "scale-free mask"),
     "cluster": (PURPLE, "D", ":", "windows"),
 }
-_SYMBOLS = {"entropy": "entropy S (nat)", "renyi2": "Rényi-2 entropy $S_2$ (nat)"}
+_RATIOS = {"entropy": "entropy S / exact", "renyi2": "Rényi-2 entropy $S_2$ / exact"}
 
 
 def plot_entanglement(dataset: xr.Dataset) -> Figure:
     """Draw entropy, KL, bias of <|m|>, bond dimension and graph against the fraction pruned.
 
-    A column for each field, for the most hidden units. Lines are medians over seeds, bands 16 to
-    84 % of the seeds; at 0 are dense RBMs. The grey area holds all dense RBMs. The bond dimension
-    is the smallest that leaves out a weight of 10^-6 of psi; the last row is the number of units
-    that separate both sides, see `vertex_cut`.
+    A column for each field, for the most hidden units. The entropy is relative to that of the
+    exact state. Lines are medians over seeds, bands 16 to 84 % of the seeds; at 0 are dense RBMs.
+    The grey area holds all dense RBMs. The bond dimension is the smallest that leaves out a weight
+    of 10^-6 of psi; the last row is the number of units that separate both sides, see
+    `vertex_cut`.
 
     Args:
         dataset: that of `run_entanglement`, entanglement.nc.
     """
     name = entropy_name(dataset)
-    labels = [_SYMBOLS[name], KL, "bias of ⟨|m|⟩", "bond dimension of ψ", "units across the cut"]
+    labels = [_RATIOS[name], KL, "bias of ⟨|m|⟩", "bond dimension of ψ", "units across the cut"]
     figure, axes = measure_grid(dataset, labels, PRUNED, size=(3.8, 12.5))
     measures = (name, "kl", "abs_magnetization_bias", "bond_dimension", "separating_units")
     width = dataset["width"].values[-1]
     total = dataset.attrs["sites"] * int(width)
     for column, field in enumerate(dataset["field"].values):
         one = dataset.sel(field=field, width=width)
+        exact = float(one[f"{name}_reference"])
+        one = one.assign({name: one[name] / exact, f"{name}_reference": 1.0})
         for ax, measure in zip(axes[:, column], measures, strict=True):
             values = one[measure]
             dense = values.sel(variant="dense", count=total)
@@ -65,8 +68,9 @@ def plot_entanglement(dataset: xr.Dataset) -> Figure:
                     path = path.where(path["count"] != total, dense).dropna("count", how="all")
                     _draw(ax, 1.0 - path["count"].values / total, path, look)
             if f"{measure}_reference" in one:
-                exact = float(one[f"{measure}_reference"])
-                ax.axhline(exact, color=BLACK, lw=1.0, label="exact state")
+                ax.axhline(
+                    float(one[f"{measure}_reference"]), color=BLACK, lw=1.0, label="exact state"
+                )
             faint_grid(ax)
         for ax in axes[1:3, column]:
             log_grid(ax)
