@@ -108,6 +108,7 @@ def test_refused(given: dict[str, Any], facts: tuple[object, ...]) -> None:
         pp.StudySettings(**given)
 
 
+@pytest.mark.slow
 def test_a_study_of_another_model(tmp_path: Path) -> None:
     settings = pp.StudySettings(model=pp.XXZ(sites=4, delta=0.5), fields=(0.1,), **QUICK)
     study = pp.run_study(settings, tmp_path / "run", progress=False)
