@@ -108,24 +108,23 @@ def test_refused(given: dict[str, Any], facts: tuple[object, ...]) -> None:
         pp.StudySettings(**given)
 
 
+@pytest.mark.slow
 def test_a_study_of_another_model(tmp_path: Path) -> None:
-    settings = pp.StudySettings(model=pp.XXZ(sites=4, delta=0.5), fields=(0.0, 0.1), **QUICK)
+    settings = pp.StudySettings(model=pp.XXZ(sites=4, delta=0.5), fields=(0.1,), **QUICK)
     study = pp.run_study(settings, tmp_path / "run", progress=False)
-    energies = [
-        float(np.linalg.eigvalsh(model.hamiltonian().to_sparse().toarray())[0])
-        for model in (pp.XXZ(sites=4, delta=0.5, field=field) for field in settings.fields)
-    ]
+    dense = pp.XXZ(sites=4, delta=0.5, field=0.1).hamiltonian().to_sparse().toarray()
+    energies = np.linalg.eigvalsh(dense)[:1]
     np.testing.assert_allclose(study["energy_reference"], energies, rtol=1e-9)
     assert (study["energy"].min(("seed", "level")) > study["energy_reference"]).all()
     assert np.isnan(study["abs_magnetization_bias"]).all()  # |m| = 0
-    names = [f"XXZ(sites=4, delta=0.5{more})" for more in ("", ", field=0.1")]
-    assert study["hamiltonian"].values.tolist() == names
-    assert [field_label(study, field) for field in settings.fields] == names
+    name = "XXZ(sites=4, delta=0.5, field=0.1)"
+    assert study["hamiltonian"].values.tolist() == [name]
+    assert field_label(study, 0.1) == field_label(study.sel(field=0.1), 0.1) == name
     config = tomllib.loads((tmp_path / "run/config.toml").read_text())
     assert config["model"] == settings.model_dump()["model"]
     with refuses("config.toml", "model.delta", 0.5, 0.7):
         other = pp.XXZ(sites=4, delta=0.7)
-        changed = pp.StudySettings(model=other, fields=(0.0, 0.1), **QUICK)
+        changed = pp.StudySettings(model=other, fields=(0.1,), **QUICK)
         pp.run_study(changed, tmp_path / "run", progress=False)
 
 

@@ -65,7 +65,5 @@ def test_the_limit_of_large_rings() -> None:
 
 @pytest.mark.slow
 def test_dmrg_beyond_the_sizes_that_are_diagonalised() -> None:
-    xx = pp.ground_state(pp.XXZ(sites=24, delta=0.0), progress=False)
-    assert xx.energy == pytest.approx(open_xx(24), rel=1e-9)
-    ring = pp.ground_state(pp.XXZ(sites=18, boundary="periodic"), progress=False)
-    assert ring.energy == pytest.approx(heisenberg_ring(18), rel=1e-9)
+    found = pp.ground_state(pp.XXZ(sites=20, delta=0.0), progress=False)
+    assert found.energy == pytest.approx(open_xx(20), rel=1e-9)
