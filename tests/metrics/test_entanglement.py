@@ -204,10 +204,10 @@ def test_one_replica_twice_does_not_agree() -> None:
 
 
 def test_errors_are_those_of_many_estimates() -> None:
-    """The mean of z^2 over 200 estimates, whose deviation is 0.1; half the error would give 4."""
+    """The mean of z^2 over 100 estimates, whose deviation is 0.14; half the error would give 4."""
     rbm = random_rbm(8, 4)
-    z = np.array([sigmas(rbm, 4, 2000, seed) for seed in range(200)])
-    assert 0.6 < (z**2).mean() < 1.5
+    z = np.array([sigmas(rbm, 4, 2000, seed) for seed in range(100)])
+    assert 0.5 < (z**2).mean() < 1.6
 
 
 def test_chains_that_stand_still_count_once() -> None:
