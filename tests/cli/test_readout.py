@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -293,7 +294,12 @@ def test_prune_ends_fine_tuning_as_training_ended(stages: Path, tmp_path: Path) 
     rounds = ("--rounds=1", "--fine-tune.epochs=1", "--out", tmp_path / "e")
     plain_shots = tmp_path / "plain.txt"
     np.savetxt(plain_shots, pp.read_shots(shots).bits, fmt="%d")
-    (_, note) = notes(tiny.call("rewire", level_file, plain_shots, *rounds))
+    assert "it would fit the misread bits" in tiny.refusal(
+        tiny.call("rewire", level_file, plain_shots, *rounds)
+    )
+    level, bare = pp.load_rbm(level_file), tmp_path / "bare.nc"
+    replace(level, provenance={"folds": 3}).save(bare)
+    (note,) = notes(tiny.call("rewire", bare, plain_shots, *rounds))
     assert "rewiring takes all steps of fine-tuning" in note
     again = ("prune", level_file, shots, *option, "--levels=1", "--fine-tune.epochs=1")
     (note,) = notes(tiny.call(*again, "--out", tmp_path / "f"))
