@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 
 import peers
 import psiprune as pp
-from psiprune.metrics.against_state import exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
 from psiprune.metrics.divergence import statistical_floor
+from psiprune.metrics.reference import reference_of
 from psiprune.states.spin_models import SpinModel
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import Initial

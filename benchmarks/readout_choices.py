@@ -25,7 +25,7 @@ import numpy as np
 import peers
 import psiprune as pp
 from psiprune.inference.response import Response, linear_response
-from psiprune.metrics.against_state import reference_of
+from psiprune.metrics.reference import reference_of
 from psiprune.reconstruction.rates import neighbours, refitted
 from psiprune.training.method import Method
 

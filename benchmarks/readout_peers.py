@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 import peers
 import psiprune as pp
-from psiprune.metrics.against_state import Reference, reference_of
 from psiprune.metrics.divergence import fidelity
+from psiprune.metrics.reference import Reference, reference_of
 
 Trained = tuple[float, float]  # fidelity, seconds
 Settings = dict[str, Any]

@@ -21,7 +21,7 @@ import numpy as np
 
 import peers
 import psiprune as pp
-from psiprune.metrics.against_state import reference_of
+from psiprune.metrics.reference import reference_of
 
 #: Sites, shots, and p(1|0) and p(0|1) of each case.
 CASES = {

@@ -17,8 +17,8 @@ import numpy as np
 
 import peers
 import psiprune as pp
-from psiprune.metrics.against_state import Reference, reference_of
 from psiprune.metrics.divergence import kl_divergence
+from psiprune.metrics.reference import Reference, reference_of
 
 SITES, HIDDEN, SHOTS = 18, 9, 100_000
 SEEDS = (0, 1, 2, 3, 4)

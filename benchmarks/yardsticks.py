@@ -17,8 +17,8 @@ import numpy as np
 
 import peers
 import psiprune as pp
-from psiprune.metrics.against_state import reference_of
 from psiprune.metrics.divergence import kl_divergence
+from psiprune.metrics.reference import reference_of
 from psiprune.pruning.iterative import prune_to_count
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.init import initial_rbm

@@ -113,12 +113,13 @@ from .experiments.study import run_study
 from .inference.log_partition import LogPartition, log_partition
 from .inspect.describe import describe
 from .metrics.against_shots import evaluate_on_shots
-from .metrics.against_state import Report, evaluate
+from .metrics.against_state import evaluate
 from .metrics.entanglement import Entanglement, entanglement
 from .metrics.measure import Measure
 from .metrics.measured import measure_observables
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity
 from .metrics.shots_report import ShotsReport
+from .metrics.state_report import Report
 from .pruning.before_training import pretraining_mask
 from .pruning.iterative import Level, prune
 from .pruning.rewire import rewire

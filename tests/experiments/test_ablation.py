@@ -11,7 +11,8 @@ import xarray as xr
 import psiprune as pp
 import tiny
 from psiprune.experiments.ablation import run_ablation
-from psiprune.metrics.against_state import exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
+from psiprune.metrics.reference import reference_of
 from psiprune.rbm.clusters import find_clusters, strongest_windows
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import break_clusters, exclude_clusters, exclude_matched_control

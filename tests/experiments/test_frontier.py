@@ -20,7 +20,8 @@ from psiprune.experiments.frontier_methods import counts_from
 from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_state import exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
+from psiprune.metrics.reference import reference_of
 from psiprune.pruning.iterative import fine_tuned, prune_to_count
 from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.rbm.init import initial_rbm

@@ -32,8 +32,9 @@ from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.experiments.truncated import truncated_states
 from psiprune.inspect.contents import contents_of, read_config
 from psiprune.io.netcdf import read_dataset
-from psiprune.metrics.against_state import Reference, exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
 from psiprune.metrics.observables import exact_observables
+from psiprune.metrics.reference import Reference, reference_of
 from psiprune.pruning.before_training import PretrainingCriterion
 from psiprune.pruning.iterative import fine_tuned, prune_to_count
 from psiprune.rbm.init import local_rbm

@@ -12,7 +12,8 @@ import exact
 import psiprune as pp
 import tiny
 from psiprune.experiments.sparse import VARIANTS, run_sparse
-from psiprune.metrics.against_state import exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
+from psiprune.metrics.reference import reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.init import initial_rbm

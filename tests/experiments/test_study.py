@@ -16,7 +16,8 @@ import exact
 import psiprune as pp
 import tiny
 from psiprune.core.random import Stream, derive_seed
-from psiprune.metrics.against_state import exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
+from psiprune.metrics.reference import reference_of
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.training.method import Method

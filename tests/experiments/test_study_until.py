@@ -17,7 +17,9 @@ from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import run_study
 from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.metrics import against_state
-from psiprune.metrics.against_state import exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
+from psiprune.metrics.reference import reference_of
+from psiprune.metrics.state_report import Report
 from psiprune.pruning.settings import PruneSettings
 from refusals import check_refusal
 
@@ -168,7 +170,7 @@ def test_a_limit_that_the_rbm_is_beyond_leaves_no_folder(
     measured = []
     evaluate = against_state.evaluate
 
-    def counted(*arguments: Any, **options: Any) -> against_state.Report:
+    def counted(*arguments: Any, **options: Any) -> Report:
         measured.append(arguments)
         return evaluate(*arguments, **options)
 

@@ -20,7 +20,8 @@ from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.paths import draft_file, side_file
 from psiprune.io.run import one_writer, open_run
-from psiprune.metrics.against_state import metric_values, reference_of
+from psiprune.metrics.against_state import metric_values
+from psiprune.metrics.reference import reference_of
 from psiprune.rbm.init import initial_rbm
 from psiprune.training import stopping
 from psiprune.training.method import Method

@@ -19,17 +19,16 @@ from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import exact_log_partition
 from psiprune.metrics import against_state, divergence, draws
 from psiprune.metrics.against_state import (
-    Reference,
     _mse_error,
     correlation_mse,
     evaluate,
     exact_metrics,
     metric_values,
-    reference_of,
 )
 from psiprune.metrics.divergence import fidelity, kl_divergence, statistical_floor
 from psiprune.metrics.measure import CONFIDENCE, effective_draws, relative_error
 from psiprune.metrics.observables import Estimate, chain_mean
+from psiprune.metrics.reference import Reference, reference_of
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.model import RBM
 from psiprune.states.dmrg import ground_state

@@ -13,9 +13,10 @@ import psiprune as pp
 from machines import magnet, random_rbm, w_state
 from psiprune.core.random import Stream, generator_for
 from psiprune.inference.log_partition import independent_draws
-from psiprune.metrics.against_state import evaluate, reference_of
+from psiprune.metrics.against_state import evaluate
 from psiprune.metrics.draws import Draws
 from psiprune.metrics.entanglement import Entanglement, swap_estimate
+from psiprune.metrics.reference import reference_of
 from psiprune.rbm.model import RBM
 from refusals import refuses
 

@@ -19,12 +19,13 @@ from psiprune.inference.bridge import Bridge
 from psiprune.inference.log_partition import LogPartition, independent_draws
 from psiprune.inference.variable_elimination import plan_contraction
 from psiprune.metrics.against_shots import evaluate_on_shots
-from psiprune.metrics.against_state import Report, reference_of
 from psiprune.metrics.draws import Draws
 from psiprune.metrics.equivalence import EquivalenceResult, Losses
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.observables import Estimate, sampled_observables
+from psiprune.metrics.reference import reference_of
 from psiprune.metrics.shots_report import Comparison, ShotsReport
+from psiprune.metrics.state_report import Report
 from psiprune.pruning.optimal_brain_surgeon import LocalModel, PrunedCandidate
 from psiprune.rbm import gibbs
 from psiprune.rbm.likelihood import data_moments, model_moments, unique_configurations

@@ -9,9 +9,10 @@ import exact
 import psiprune as pp
 from machines import distribution, random_rbm
 from psiprune.metrics import local_energy
-from psiprune.metrics.against_state import exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
 from psiprune.metrics.local_energy import local_energies
 from psiprune.metrics.observables import exact_observables, observable_values
+from psiprune.metrics.reference import reference_of
 from psiprune.rbm.model import RBM
 from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import mps_from_vector

@@ -16,9 +16,9 @@ from machines import distribution, random_rbm
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.metrics import observed
-from psiprune.metrics.against_state import reference_of
 from psiprune.metrics.observable_text import as_observables, read_observables
 from psiprune.metrics.observed import exact_value, values_of_draws
+from psiprune.metrics.reference import reference_of
 from psiprune.metrics.selectors import shots_metric, state_metric
 from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import mps_from_vector

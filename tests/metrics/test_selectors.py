@@ -11,7 +11,7 @@ import pytest
 import psiprune as pp
 import tiny
 from machines import random_rbm
-from psiprune.metrics.against_state import reference_of
+from psiprune.metrics.reference import reference_of
 from psiprune.metrics.selectors import (
     SHOTS_METRICS,
     STATE_METRICS,

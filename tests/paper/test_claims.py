@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 import psiprune as pp
-from psiprune.metrics.against_state import Reference, exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
+from psiprune.metrics.reference import Reference, reference_of
 
 pytestmark = pytest.mark.slow
 

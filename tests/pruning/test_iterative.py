@@ -11,7 +11,8 @@ import pytest
 from psiprune.core.exceptions import InputError
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
-from psiprune.metrics.against_state import evaluate, reference_of
+from psiprune.metrics.against_state import evaluate
+from psiprune.metrics.reference import reference_of
 from psiprune.pruning.criteria import top_k_mask
 from psiprune.pruning.iterative import Level, Pruner, prune, prune_to_count, tuning_of
 from psiprune.pruning.schedule import truncate, weights_kept

@@ -12,7 +12,8 @@ import exact
 import psiprune as pp
 from psiprune.inference import fisher
 from psiprune.inference.fisher import damped_inverse, model_fisher
-from psiprune.metrics.against_state import exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
+from psiprune.metrics.reference import reference_of
 from psiprune.pruning import criteria, optimal_brain_surgeon
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
 from psiprune.pruning.optimal_brain_surgeon import divergence_from, prune_obs, remove_weights

@@ -16,8 +16,9 @@ from psiprune.data.shots import Shots
 from psiprune.experiments.path_settings import UntilSettings
 from psiprune.experiments.search import run_until
 from psiprune.metrics.against_shots import evaluate_on_shots
-from psiprune.metrics.against_state import evaluate, reference_of
+from psiprune.metrics.against_state import evaluate
 from psiprune.metrics.measure import Measure
+from psiprune.metrics.reference import reference_of
 from psiprune.metrics.selectors import SHOTS_METRICS, STATE_METRICS, shots_metric, state_metric
 from psiprune.pruning.held_out import how_trained
 from psiprune.pruning.iterative import prune

@@ -15,7 +15,8 @@ import exact
 import psiprune as pp
 from anything import BIASES, bits_of, orders, rbms
 from psiprune.inference.variable_elimination import contract, plan_contraction
-from psiprune.metrics.against_state import exact_metrics, reference_of
+from psiprune.metrics.against_state import exact_metrics
+from psiprune.metrics.reference import reference_of
 from psiprune.pruning.criteria import damage, magnitude, magnitude_by_unit, surgeon, top_k_mask
 from psiprune.rbm.likelihood import log_likelihood, unique_configurations
 from psiprune.rbm.model import RBM

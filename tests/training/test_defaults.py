@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import exact
 import psiprune as pp
-from psiprune.metrics.against_state import reference_of
+from psiprune.metrics.reference import reference_of
 
 TWO = pytest.param(range(2), id="2 seeds")
 TEN = pytest.param(range(10), id="10 seeds", marks=pytest.mark.slow)

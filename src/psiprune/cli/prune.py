@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from psiprune.data.shots import Shots
-    from psiprune.metrics.against_state import Reference
     from psiprune.metrics.measure import Measure
+    from psiprune.metrics.reference import Reference
     from psiprune.metrics.selectors import Metric
     from psiprune.pruning.iterative import Level
     from psiprune.rbm.model import RBM
@@ -305,8 +305,9 @@ def level_writer(
 
 
 def _load_reference(state: Path, dense: RBM, texts: Sequence[str] = ()) -> Reference:
-    from psiprune.metrics.against_state import check_reference, reference_of
+    from psiprune.metrics.against_state import check_reference
     from psiprune.metrics.observable_text import read_observables
+    from psiprune.metrics.reference import reference_of
     from psiprune.states.mps import load_mps
 
     loaded = load_mps(state)

@@ -27,7 +27,7 @@ from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.limits import DEFAULT_MAX_TIME
 
 if TYPE_CHECKING:
-    from psiprune.metrics.against_state import Reference
+    from psiprune.metrics.reference import Reference
 
 
 @with_method_options
@@ -107,7 +107,7 @@ def reconstruct_command(
 
 def _reference(state: Path, sites: int) -> Reference:
     """Return a state as a reference; raise InputError, before any training, if it does not fit."""
-    from psiprune.metrics.against_state import reference_of
+    from psiprune.metrics.reference import reference_of
     from psiprune.states.mps import load_mps
 
     loaded = load_mps(state)

@@ -136,7 +136,7 @@ def train_command(
         )
     reference = None
     if state is not None and history is not None:
-        from psiprune.metrics.against_state import reference_of
+        from psiprune.metrics.reference import reference_of
         from psiprune.states.mps import load_mps
 
         reference = reference_of(load_mps(state))

@@ -36,8 +36,9 @@ from psiprune.experiments.settings import FrontierSettings
 from psiprune.experiments.truncated import truncated_states
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
-from psiprune.metrics.against_state import Reference, exact_metrics
+from psiprune.metrics.against_state import exact_metrics
 from psiprune.metrics.measure import CONFIDENCE
+from psiprune.metrics.reference import Reference
 from psiprune.rbm.model import RBM
 from psiprune.training.train import Callback
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots, check_sites, read_shots
 from psiprune.experiments.settings import EnsembleSettings
-from psiprune.metrics.against_state import Reference, reference_of
+from psiprune.metrics.reference import Reference, reference_of
 from psiprune.states.dmrg import ground_state
 from psiprune.states.mps import MPS, load_mps
 from psiprune.states.sampling import sample

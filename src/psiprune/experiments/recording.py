@@ -11,16 +11,11 @@ from psiprune.core.random import Stream, derive_seed
 from psiprune.data.shots import Shots
 from psiprune.experiments.ensemble import label
 from psiprune.io.checkpoint import Checkpoints, Notes
-from psiprune.metrics.against_state import (
-    MetricValues,
-    Reference,
-    Report,
-    evaluate,
-    exact_metrics,
-    metric_values,
-)
+from psiprune.metrics.against_state import evaluate, exact_metrics, metric_values
 from psiprune.metrics.observables import exact_observables
+from psiprune.metrics.reference import Reference
 from psiprune.metrics.settings import MeasureSettings
+from psiprune.metrics.state_report import MetricValues, Report
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method

@@ -31,7 +31,7 @@ from psiprune.inspect.descriptions import (
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.netcdf import kind_of, read_dataset, verify
 from psiprune.io.run import in_use
-from psiprune.metrics.against_state import reference_of
+from psiprune.metrics.reference import reference_of
 from psiprune.rbm.clusters import find_clusters
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset

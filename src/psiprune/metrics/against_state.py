@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
-from typing import NamedTuple, overload
+from dataclasses import replace
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +12,9 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, derive_seed
-from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.metrics.against_shots import evaluate_on_shots
-from psiprune.metrics.custom import check_names
 from psiprune.metrics.divergence import (
     fidelity,
     kl_divergence,
@@ -27,178 +23,32 @@ from psiprune.metrics.divergence import (
 )
 from psiprune.metrics.draws import Draws, draw
 from psiprune.metrics.entanglement import (
-    Entanglement,
-    entanglement,
     exact_entanglement,
     swap_estimate,
 )
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
-from psiprune.metrics.observable_text import GivenObservables, as_observables
+from psiprune.metrics.observable_text import GivenObservables
 from psiprune.metrics.observables import (
     Estimate,
-    Observables,
     exact_observables,
-    reference_observables,
     sampled_observables,
 )
 from psiprune.metrics.observed import (
-    ObservedAgainstState,
-    Target,
-    estimate_of_state,
     observe_against_state,
-    rotated,
 )
+from psiprune.metrics.reference import Reference, reference_of
 from psiprune.metrics.shots_report import ShotsReport
+from psiprune.metrics.state_report import MetricValues, Report
 from psiprune.rbm.model import RBM, Data
-from psiprune.states.hamiltonian import Hamiltonian
-from psiprune.states.mps import MPS, Model
+from psiprune.states.mps import MPS
 from psiprune.states.sampling import sample
-from psiprune.states.signs import positive_rotation
 
 Float64 = NDArray[np.float64]
-
-
-@one_line
-class MetricValues(NamedTuple):
-    """The values alone; names as in `Report`."""
-
-    kl: float
-    infidelity: float
-    energy_bias: float
-    abs_magnetization_bias: float
-    correlation_mse: float
-    magnetization: float
-    abs_magnetization: float
-
-
-@dataclass(frozen=True)
-class Report:
-    """How far an RBM is from a reference state.
-
-    Attributes:
-        kl: D(q || p) = sum_v q log(q / p) in nats, q the reference (paper, Eq. 3).
-        fidelity: |<psi|Psi>|^2 = (sum_v sqrt(p q))^2 (Eq. 4).
-        energy_roe, abs_magnetization_roe: relative observable error with its confidence interval,
-            the larger of |O_ref - (O -/+ 2.576 error)| / |O_ref| (Eq. 6).
-        energy_bias, abs_magnetization_bias: the same without the interval, |O_ref - O| / |O_ref|.
-        correlation_mse: mean over d of (C(d) - C_ref(d))^2 (after Eq. 8).
-        energy: <H> of the samples of the RBM; its floor is the energy of the reference.
-        energy_variance: <H^2> - <H>^2 of the samples; 0 for an eigenstate, whatever the reference.
-        observables: m, |m|, C(d) and the energy of the RBM's samples.
-        exact: the metrics by sums over all states, up to 20 sites; else None.
-        entropy: von Neumann entropy of the first N // 2 sites in nats, up to 20 sites, else None;
-            its floor is that of the reference.
-        entropy_loss: that of the reference minus that of the RBM.
-        renyi2, renyi2_loss: the same for the Renyi-2 entropy, at any size; above 20 sites from the
-            samples, see `swap_estimate`.
-        custom: further observables by name.
-    """
-
-    kl: Measure
-    fidelity: Measure
-    energy_roe: Measure
-    energy_bias: Measure
-    abs_magnetization_roe: Measure
-    abs_magnetization_bias: Measure
-    correlation_mse: Measure
-    energy: Measure
-    energy_variance: Measure
-    observables: Observables
-    exact: MetricValues | None
-    entropy: Measure | None = None
-    entropy_loss: Measure | None = None
-    renyi2: Measure | None = None
-    renyi2_loss: Measure | None = None
-    custom: Mapping[str, ObservedAgainstState] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        """Return the main values in one line."""
-        names = ("kl", "fidelity", "energy_bias", "abs_magnetization_bias")
-        return f"Report({', '.join(f'{name}={getattr(self, name).value:.5g}' for name in names)})"
-
-    def __iter__(self) -> Iterator[tuple[str, Measure]]:
-        """Yield (name, measure) of each metric; further observables are in `custom`."""
-        values = ((item.name, getattr(self, item.name)) for item in fields(self))
-        return ((name, value) for name, value in values if isinstance(value, Measure))
-
-
-@one_line
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """A reference state with everything that is computed from it once.
-
-    Attributes:
-        state: the MPS.
-        model: its Hamiltonian, in the frame where psi = sqrt(p); without one the energy metrics are
-            NaN.
-        observables: exact, from the tensors.
-        log_q: log |<v|Psi>|^2 over the whole basis [2^N], or None above 20 sites.
-        custom: further observables by name.
-    """
-
-    state: MPS
-    model: Model | None
-    observables: Observables
-    log_q: Float64 | None
-    custom: Mapping[str, Target] = field(default_factory=dict)
-
-    @cached_property
-    def entanglement(self) -> Entanglement:
-        """The entanglement of the first N // 2 sites of the state with the others."""
-        return entanglement(self.state)
-
-
-#: Names that a further observable cannot have: of metrics, and of variables beside them in files.
-_TAKEN = (
-    *(item.name for item in fields(Report)),
-    *("infidelity", "weights", "mask", "visible_bias", "hidden_bias", "weights_kept"),
-)
 
 
 def correlation_mse(reference: Estimate, estimate: Estimate) -> float:
     """Return the mean over d of the squared difference of C(d)."""
     return float(np.mean((estimate.value - reference.value) ** 2))
-
-
-@single_blas_thread()
-def reference_of(state: MPS, observables: GivenObservables | None = None) -> Reference:
-    """Prepare a state as the reference of many evaluations.
-
-    A Z on the sites of `positive_rotation`, which changes no probability, may make the state of a
-    `Hamiltonian` positive.
-
-    Args:
-        state: the state.
-        observables: further ones to compare, in the frame of the state: functions of bits, sums of
-            Pauli strings or names, see `as_observables`.
-
-    Raises:
-        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, a
-            Hamiltonian without such a rotation, or an observable that cannot be read.
-    """
-    further = as_observables(observables, state.sites)
-    check_names(further, _TAKEN)
-    model, log_q, turned = state.model, None, 0
-    sites: tuple[int, ...] = ()
-    if isinstance(model, Hamiltonian):
-        sites = positive_rotation(model).sites
-        model, turned = model.rotated(sites), sum(1 << site for site in sites)
-    if state.sites <= EXACT_SITES:
-        vector = state.to_vector()
-        if turned:
-            vector = vector * (1.0 - 2.0 * (np.bitwise_count(np.arange(len(vector)) & turned) & 1))
-        if min(-vector.min(), vector.max()) > 1e-6:
-            raise InputError(
-                "state: has amplitudes of both signs, but an RBM represents psi = sqrt(p) >= 0; "
-                "choose a basis in which the state is positive"
-            )
-        with np.errstate(divide="ignore"):  # amplitude 0
-            log_q = 2.0 * np.log(np.abs(vector))
-    targets = {
-        name: Target(rotated(each, sites), estimate_of_state(name, each, state, log_q))
-        for name, each in further.items()
-    }
-    return Reference(state, model, reference_observables(state), log_q, targets)
 
 
 @single_blas_thread()

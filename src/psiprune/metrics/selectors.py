@@ -13,10 +13,11 @@ from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.against_shots import evaluate_on_shots
-from psiprune.metrics.against_state import Reference, check_reference, evaluate
+from psiprune.metrics.against_state import check_reference, evaluate
 from psiprune.metrics.custom import Observable
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.pauli_observable import PauliObservable
+from psiprune.metrics.reference import Reference
 from psiprune.rbm.model import RBM
 
 Metric = Callable[[RBM], Measure]

@@ -13,7 +13,9 @@ from psiprune.core.validation import check_seed
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoints
-from psiprune.metrics.against_state import Reference, Report, evaluate, reference_of
+from psiprune.metrics.against_state import evaluate
+from psiprune.metrics.reference import Reference, reference_of
+from psiprune.metrics.state_report import Report
 from psiprune.pruning import criteria
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
 from psiprune.pruning.held_out import fine_tuned_held_out, folds_for, held_out_rbms

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from psiprune.core.limits import RATES_ERROR_PARAMETERS
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.readout_summary import summarize_readout
-from psiprune.metrics.against_state import Report
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.measured import Measured
 from psiprune.metrics.observed import ObservedAgainstState
 from psiprune.metrics.readout import SMALL_FLIP, ReadoutSensitivity
 from psiprune.metrics.shots_report import Comparison, ShotsReport
+from psiprune.metrics.state_report import Report
 from psiprune.pruning.search import Smallest
 from psiprune.reporting.tables import Column, table, warning_lines, wrap
 

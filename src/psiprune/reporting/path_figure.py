@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.metrics.against_state import Report
+from psiprune.metrics.state_report import Report
 from psiprune.pruning.iterative import Level
 from psiprune.reporting.figures import (
     BLUE,

@@ -45,7 +45,7 @@ from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, verify, write_bytes, write_dataset
 from psiprune.io.provenance import arithmetic
 from psiprune.io.run import open_run
-from psiprune.metrics.against_state import reference_of
+from psiprune.metrics.reference import reference_of
 from psiprune.rbm.serialization import load_rbm
 from psiprune.states.mps import MPS
 from psiprune.sweeps.settings import EXPERIMENTS

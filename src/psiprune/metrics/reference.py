@@ -1,0 +1,100 @@
+"""A reference state with everything that evaluations of RBMs against it share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_SITES
+from psiprune.core.repr import one_line
+from psiprune.core.threads import single_blas_thread
+from psiprune.metrics.custom import check_names
+from psiprune.metrics.entanglement import Entanglement, entanglement
+from psiprune.metrics.observable_text import GivenObservables, as_observables
+from psiprune.metrics.observables import Observables, reference_observables
+from psiprune.metrics.observed import Target, estimate_of_state, rotated
+from psiprune.metrics.state_report import Report
+from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.mps import MPS, Model
+from psiprune.states.signs import positive_rotation
+
+Float64 = NDArray[np.float64]
+
+
+@one_line
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A reference state with everything that is computed from it once.
+
+    Attributes:
+        state: the MPS.
+        model: its Hamiltonian, in the frame where psi = sqrt(p); without one the energy metrics are
+            NaN.
+        observables: exact, from the tensors.
+        log_q: log |<v|Psi>|^2 over the whole basis [2^N], or None above 20 sites.
+        custom: further observables by name.
+    """
+
+    state: MPS
+    model: Model | None
+    observables: Observables
+    log_q: Float64 | None
+    custom: Mapping[str, Target] = field(default_factory=dict)
+
+    @cached_property
+    def entanglement(self) -> Entanglement:
+        """The entanglement of the first N // 2 sites of the state with the others."""
+        return entanglement(self.state)
+
+
+#: Names that a further observable cannot have: of metrics, and of variables beside them in files.
+_TAKEN = (
+    *(item.name for item in fields(Report)),
+    *("infidelity", "weights", "mask", "visible_bias", "hidden_bias", "weights_kept"),
+)
+
+
+@single_blas_thread()
+def reference_of(state: MPS, observables: GivenObservables | None = None) -> Reference:
+    """Prepare a state as the reference of many evaluations.
+
+    A Z on the sites of `positive_rotation`, which changes no probability, may make the state of a
+    `Hamiltonian` positive.
+
+    Args:
+        state: the state.
+        observables: further ones to compare, in the frame of the state: functions of bits, sums of
+            Pauli strings or names, see `as_observables`.
+
+    Raises:
+        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, a
+            Hamiltonian without such a rotation, or an observable that cannot be read.
+    """
+    further = as_observables(observables, state.sites)
+    check_names(further, _TAKEN)
+    model, log_q, turned = state.model, None, 0
+    sites: tuple[int, ...] = ()
+    if isinstance(model, Hamiltonian):
+        sites = positive_rotation(model).sites
+        model, turned = model.rotated(sites), sum(1 << site for site in sites)
+    if state.sites <= EXACT_SITES:
+        vector = state.to_vector()
+        if turned:
+            vector = vector * (1.0 - 2.0 * (np.bitwise_count(np.arange(len(vector)) & turned) & 1))
+        if min(-vector.min(), vector.max()) > 1e-6:
+            raise InputError(
+                "state: has amplitudes of both signs, but an RBM represents psi = sqrt(p) >= 0; "
+                "choose a basis in which the state is positive"
+            )
+        with np.errstate(divide="ignore"):  # amplitude 0
+            log_q = 2.0 * np.log(np.abs(vector))
+    targets = {
+        name: Target(rotated(each, sites), estimate_of_state(name, each, state, log_q))
+        for name, each in further.items()
+    }
+    return Reference(state, model, reference_observables(state), log_q, targets)
