@@ -226,7 +226,7 @@ def prefixed(prefix: str, dataset: xr.Dataset) -> xr.Dataset:
 
 
 def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
-    """Collect observables (all suffixes but `_dense`), log-likelihoods and warnings.
+    """Collect observables (all suffixes but `_dense`), log-likelihoods, warnings and a note.
 
     For shots with readout errors also the observables of the true bits, with names "state_...".
     """
@@ -250,6 +250,7 @@ def report_variables(names: Sequence[str], report: ShotsReport) -> xr.Dataset:
     for name in _LIKELIHOODS:
         values[name] = getattr(report, name).value
         values[f"{name}_error"] = getattr(report, name).error
+    values["boundary_note"] = report.boundary_note
     values["warning"] = "; ".join(dict.fromkeys(each.warning for _, each in report if each.warning))
     return xr.Dataset(values, coordinates)
 

@@ -244,6 +244,9 @@ def _deviations(dataset: xr.Dataset) -> list[Sentence]:
 def _assumptions(of: Named) -> list[Sentence]:
     """Phrase what the shots cannot show; a constant qubit may be frozen or not read out."""
     found = [say("{sentence}", sentence=str(of.data["readout_sentence"].item()))]
+    note = of.data.get("boundary_note")  # runs of earlier versions have none
+    if note is not None and note.item():
+        found.append(say("{sentence}", sentence=str(note.item())))
     if of.data.attrs["order_assumption"]:
         found.append(say("{sentence}", sentence=of.data.attrs["order_assumption"]))
     if of.data.attrs["constant_sites"]:
