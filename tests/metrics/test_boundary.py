@@ -105,6 +105,25 @@ def test_interior_fits_keep_their_errors() -> None:
     assert found.records["custom"] == pytest.approx(np.sqrt(0.5) * recorded["custom"].error)
 
 
+def test_sums_of_strings_have_the_errors_of_their_estimates() -> None:
+    """At the boundary those of the same observable by another name are as large, up to biases."""
+    errors = pp.ReadoutError.from_rates(FLIP, errors=(0.01, 0.01), sites=3)
+    bits = np.zeros((SHOTS, 3), np.uint8)
+    bits[::2, 2] = 1
+    sums = {
+        "one": pp.Hamiltonian({"ZII": 1.0}),
+        "bonds": pp.Hamiltonian({"ZZI": 0.5, "IZZ": 0.5}),
+        "inside": pp.Hamiltonian({"IIZ": 1.0}),
+    }
+    direct = invert_records(errors.misread(bits, 1), errors, 0, INDEPENDENT, sums)
+    found = boundary_errors(bits, direct, {}, 1.0, sums)
+    for of_name in (found.training, found.rates):
+        assert of_name["inside"] == 0
+        assert of_name["bonds"] == pytest.approx(of_name["neighbours"], rel=0.3)
+    assert found.rates["one"] >= direct.estimates["one"].rates_error > 0
+    assert found.training["one"] >= direct.estimates["one"].sampling_error > 0
+
+
 def test_reports_have_errors_where_the_rbm_is_certain() -> None:
     readout = pp.ReadoutError.from_rates(FLIP, errors=(0.01, 0.01), sites=2)
     zeros = np.zeros((500, 2), np.uint8)

@@ -38,6 +38,7 @@ from psiprune.metrics.rates_error import errors_from_rates, readout_warning, tra
 from psiprune.metrics.shots_report import TAKEN, Comparison, ShotsReport
 from psiprune.metrics.training_error import Training, errors_from_training, training_of
 from psiprune.rbm.model import RBM, Data
+from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.tfim import midpoint
 
 Float64 = NDArray[np.float64]
@@ -120,6 +121,7 @@ def evaluate_on_shots(
     of_rbm_alone = {name for name, each in custom.items() if not is_determined(each)}
     by_bits = {name: each for name, each in custom.items() if name not in of_rbm_alone}
     sums: dict[str, PauliObservable] = {}
+    operators: dict[str, Hamiltonian] = {}
     if data.readout is not None:
         sums = {n: o for n, o in by_bits.items() if isinstance(o, PauliObservable)}
         operators = {n: o.operator for n, o in sums.items()}
@@ -145,7 +147,7 @@ def evaluate_on_shots(
             error = at_least_one_shot(np.asarray(estimate.error), np.asarray(estimate.value), size)
             of_shots[name] = replace(estimate, error=np.float64(error))
     if shared:
-        least = boundary_errors(flat, direct, of_shots, share)
+        least = boundary_errors(flat, direct, of_shots, share, operators)
 
     def at_least(
         first_order: Float64 | np.float64 | None, value: Float64 | np.float64, floor: Float64 | None

@@ -12,7 +12,8 @@ s is a bound of its error; in a mean over several sites the biases add up, where
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from psiprune.metrics.corrected import Inverted, joint_prob
 from psiprune.metrics.observables import Estimate, spins
+from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.tfim import midpoint
 
 Float64 = NDArray[np.float64]
@@ -59,9 +61,16 @@ class BoundaryErrors(NamedTuple):
 
 
 def boundary_errors(
-    bits: Bits, direct: Inverted, recorded: Mapping[str, Estimate], share: float
+    bits: Bits,
+    direct: Inverted,
+    recorded: Mapping[str, Estimate],
+    share: float,
+    sums: Mapping[str, Hamiltonian] = MappingProxyType({}),
 ) -> BoundaryErrors:
     """Return how large the errors of observables are at least at the boundary.
+
+    The biases in a sum of K strings at the boundary add up to about s sqrt(K / (2 pi)) if the
+    error s of the sum is that of K independent ones, and to less if they vary alike.
 
     Args:
         bits: draws of the RBM, [draw, site].
@@ -69,6 +78,7 @@ def boundary_errors(
             the confusion matrices.
         recorded: estimates of observables of the bits as recorded, from the same records.
         share: number of these records over that of the training shots.
+        sums: further sums of Z strings by name, as given to `invert_records`.
     """
     z = spins(bits)
     one, products = z.mean(axis=0), z.T @ z / len(z)
@@ -98,6 +108,15 @@ def boundary_errors(
         "neighbours": of_mean("neighbours", of_products[:, bonds], at_pair[bonds]),
         "correlation": of_name("correlation") * np.append(middle, at_pair[number - 1 :]),
     }
+    alone = {*np.flatnonzero(at_site).tolist()}
+    at = alone | {*pairs[at_pair].ravel().tolist()}
+
+    def is_at(string: Collection[int]) -> bool:
+        return not (alone if len(string) == 1 else at).isdisjoint(string)
+
+    for name in sums.keys() & direct.estimates.keys():
+        strings = sum(is_at(term.letters) for term in sums[name].terms)
+        least[name] = (strings > 0) * np.sqrt(1 + _BIAS**2 * strings) * of_name(name)
     in_shots = {  # as a fraction of the error of the records
         name: each[0] / direct.estimates[name].sampling_error for name, each in least.items()
     }
@@ -106,6 +125,5 @@ def boundary_errors(
         name: np.asarray(in_shots.get(name, anywhere) * each.error)
         for name, each in recorded.items()
     }
-    at = {*np.flatnonzero(at_site).tolist(), *pairs[at_pair].ravel().tolist()}
     training, rates = ({name: each[k] for name, each in least.items()} for k in (0, 1))
     return BoundaryErrors(training, rates, records, tuple(sorted(at)))
