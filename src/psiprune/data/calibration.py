@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.data.bit_order import bit_order_of
 from psiprune.data.confusion import Confusion, check_group, frequencies, named
+from psiprune.data.formats.base import brief
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import ShotsLike, as_shots
 
@@ -41,6 +42,11 @@ def calibrate_readout(
         InputError: a bit string does not fit the shots or is reversed, a state of a group was not
             prepared, or the estimated matrix is invalid; see `ReadoutError`.
     """
+    if not isinstance(prepared, Mapping):
+        raise InputError(
+            "calibration: prepared must be a dictionary of shots by bit string, such as "
+            f'{{"00": zeros, "11": ones}}, found {brief(prepared)}'
+        )
     if not prepared:
         raise InputError("calibration: needs shots of prepared bit strings, found none")
     runs: list[tuple[Bits, Bits]] = []

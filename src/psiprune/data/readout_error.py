@@ -32,7 +32,7 @@ from psiprune.data.confusion import (
     scaled,
     with_unseen,
 )
-from psiprune.data.formats.base import brief
+from psiprune.data.formats.base import brief, short
 from psiprune.data.formats.bits import as_bits
 from psiprune.data.readout_rates import groups_of_rates
 
@@ -73,7 +73,8 @@ class ReadoutError:
 
     def __post_init__(self) -> None:
         """Check the groups and sort them by their first site."""
-        if not all(isinstance(group, Confusion) for group in self.groups):
+        groups: Any = self.groups
+        if not isinstance(groups, Sequence) or not all(isinstance(g, Confusion) for g in groups):
             raise InputError(
                 "readout: groups must be of psiprune.Confusion, found "
                 f"{' '.join(repr(self.groups).split())[:60]}; see ReadoutError.from_rates"
@@ -278,11 +279,12 @@ class ReadoutError:
         """
         try:
             place = {operator.index(site): new for new, site in enumerate(sites)}
+            valid = len(place) == len(sites) and place.keys() <= set(range(self.sites))
         except TypeError:
-            place = {}
-        if len(place) < len(sites) or not place.keys() <= set(range(self.sites)):
+            valid = False
+        if not valid:
             raise InputError(
-                f"sites: must be different numbers from 0 to {self.sites - 1}, found {[*sites]}"
+                f"sites: must be different numbers from 0 to {self.sites - 1}, found {short(sites)}"
             )
         groups = []
         for group in self.groups:
@@ -348,11 +350,14 @@ class ReadoutError:
         return joined(self.groups)
 
     def _contract(self, values: Float64, *, transpose: bool) -> Float64:
-        values = np.asarray(values, np.float64)
-        if values.shape != (1 << self.sites,):
+        try:
+            values = np.asarray(values, np.float64)
+            found = f"shape {values.shape}"
+        except (TypeError, ValueError):
+            found = brief(values)
+        if found != f"shape {(1 << self.sites,)}":
             raise InputError(
-                f"readout: needs one number for each of the 2^{self.sites} states, found shape "
-                f"{values.shape}"
+                f"readout: needs one number for each of the 2^{self.sites} states, found {found}"
             )
         return contract_blocks(self._blocks, values, transpose=transpose)
 
