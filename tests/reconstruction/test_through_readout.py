@@ -153,7 +153,7 @@ def test_some_rates_measured_and_some_assumed() -> None:
     unknown = pp.ReadoutError.from_rates([0.0] * 3)
     mixed = pp.ReadoutError((*measured.groups[:1], assumed.groups[1], unknown.groups[2]), "file")
     sentence = rates._sentence(mixed, 0.01, 0.0, 0.01, 0.0)
-    assert "10%, and 1% flips at 1 sites assumed at about 0 (2), would change F" in sentence
+    assert "10%, and 1% flips at 1 site assumed at about 0 (2), would change F" in sentence
 
 
 def test_sites_assumed_at_0_are_flipped_beside_calibrated_ones() -> None:

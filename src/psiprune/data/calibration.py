@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.data.bit_order import bit_order_of
 from psiprune.data.confusion import Confusion, check_group, frequencies, named
-from psiprune.data.formats.base import brief
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import ShotsLike, as_shots
 
@@ -45,7 +44,7 @@ def calibrate_readout(
     if not isinstance(prepared, Mapping):
         raise InputError(
             "calibration: prepared must be a dictionary of shots by bit string, such as "
-            f'{{"00": zeros, "11": ones}}, found {brief(prepared)}'
+            f'{{"00": zeros, "11": ones}}, found {type(prepared).__name__}'
         )
     if not prepared:
         raise InputError("calibration: needs shots of prepared bit strings, found none")

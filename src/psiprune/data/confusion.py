@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import READOUT_GROUP_SITES
-from psiprune.data.formats.base import brief
 
 Float64 = NDArray[np.float64]
 #: Smallest singular value: averages over one group then need up to 1 / 0.05^2 = 400 times the
@@ -152,6 +151,11 @@ def smallest_singular(matrix: Float64) -> float:
     return float(np.linalg.svd(matrix, compute_uv=False)[-1])
 
 
+def in_line(value: object) -> str:
+    """Return the beginning of a value's repr in one line, also of an array."""
+    return " ".join(repr(value).split())[:60]
+
+
 def named(group: Sequence[int]) -> str:
     """Return "site 3" or "sites 3, 4"."""
     return f"site {group[0]}" if len(group) == 1 else f"sites {', '.join(map(str, group))}"
@@ -178,7 +182,7 @@ def check_group(sites: tuple[int, ...]) -> None:
     except TypeError:
         raise InputError(
             "readout: the sites of a group must be a tuple of integers, such as (0,), found "
-            f"{brief(sites)}"
+            f"{in_line(sites)}"
         ) from None
     if not 1 <= len(sites) <= READOUT_GROUP_SITES or len(set(sites)) < len(sites):
         raise InputError(
@@ -196,7 +200,7 @@ def checked(group: Confusion) -> Confusion:
     except (TypeError, ValueError):
         raise InputError(
             f"readout: the confusion matrix of {name} must be {size} x {size} numbers, found "
-            f"{brief(group.matrix)}"
+            f"{in_line(group.matrix)}"
         ) from None
     if matrix.shape != (size, size):
         raise InputError(

@@ -25,6 +25,7 @@ from psiprune.data.confusion import (
     Confusion,
     checked,
     contract_blocks,
+    in_line,
     joined,
     marginal,
     near,
@@ -32,7 +33,7 @@ from psiprune.data.confusion import (
     scaled,
     with_unseen,
 )
-from psiprune.data.formats.base import brief, short
+from psiprune.data.formats.base import brief
 from psiprune.data.formats.bits import as_bits
 from psiprune.data.readout_rates import groups_of_rates
 
@@ -77,7 +78,7 @@ class ReadoutError:
         if not isinstance(groups, Sequence) or not all(isinstance(g, Confusion) for g in groups):
             raise InputError(
                 "readout: groups must be of psiprune.Confusion, found "
-                f"{' '.join(repr(self.groups).split())[:60]}; see ReadoutError.from_rates"
+                f"{in_line(self.groups)}; see ReadoutError.from_rates"
             )
         groups = tuple(sorted((checked(group) for group in self.groups), key=lambda g: g.sites))
         found = sorted(site for group in groups for site in group.sites)
@@ -284,7 +285,8 @@ class ReadoutError:
             valid = False
         if not valid:
             raise InputError(
-                f"sites: must be different numbers from 0 to {self.sites - 1}, found {short(sites)}"
+                f"sites: must be different numbers from 0 to {self.sites - 1}, found "
+                f"{in_line(sites)}"
             )
         groups = []
         for group in self.groups:
@@ -354,7 +356,7 @@ class ReadoutError:
             values = np.asarray(values, np.float64)
             found = f"shape {values.shape}"
         except (TypeError, ValueError):
-            found = brief(values)
+            found = in_line(values)
         if found != f"shape {(1 << self.sites,)}":
             raise InputError(
                 f"readout: needs one number for each of the 2^{self.sites} states, found {found}"

@@ -74,6 +74,12 @@ class ReadoutSummary:
         return float(ordered[0] * ordered[1]), float(ordered[-1] * ordered[-2])
 
 
+def assumed_at_zero(chosen: NDArray[np.bool_]) -> str:
+    """Return how many sites are chosen, [site], and which, as those assumed at about 0."""
+    number = int(chosen.sum())
+    return f"{number} site{'s' if number > 1 else ''} assumed at about 0 ({listed(chosen)})"
+
+
 def listed(chosen: NDArray[np.bool_]) -> str:
     """Return the numbers of the chosen sites, [site], at most the first eight."""
     sites = np.flatnonzero(chosen)

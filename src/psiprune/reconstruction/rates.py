@@ -13,7 +13,7 @@ from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS
 from psiprune.core.random import Stream, derive_seed
 from psiprune.data.dependence import INDEPENDENT
 from psiprune.data.readout_error import ReadoutError
-from psiprune.data.readout_summary import listed, summarize_readout
+from psiprune.data.readout_summary import assumed_at_zero, summarize_readout
 from psiprune.data.shots import Shots
 from psiprune.inference.response import Response, linear_response
 from psiprune.metrics.corrected import invert_records
@@ -153,8 +153,8 @@ def _sentence(
         uncertainty = f"{SMALL_FLIP:.0%} flips per qubit"
     elif negligible.any():
         uncertainty = (
-            f"{uncertainty.rstrip(',')}, and {SMALL_FLIP:.0%} flips at {negligible.sum()} sites "
-            f"assumed at about 0 ({listed(negligible)}),"
+            f"{uncertainty.rstrip(',')}, and {SMALL_FLIP:.0%} flips at "
+            f"{assumed_at_zero(negligible)},"
         )
     modelled = (
         f"readout: modelled with p(1|0) = {zero:.3g}, p(0|1) = {one:.3g} on average, "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.limits import RATES_ERROR_PARAMETERS
 from psiprune.data.readout_error import ReadoutError
-from psiprune.data.readout_summary import listed, summarize_readout
+from psiprune.data.readout_summary import assumed_at_zero, summarize_readout
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.measured import Measured
 from psiprune.metrics.observed import ObservedAgainstState
@@ -249,10 +249,7 @@ def modelled_sentence(readout: ReadoutError) -> str:
         allowed = summary.uncertainty.rstrip(",")
         more = f"; errors of the true bits allow for {allowed}, and {states} then change"
         if negligible.any():
-            more += (
-                f", with {SMALL_FLIP:.0%} flips at {negligible.sum()} sites assumed at about 0 "
-                f"({listed(negligible)})"
-            )
+            more += f", with {SMALL_FLIP:.0%} flips at {assumed_at_zero(negligible)}"
     return (
         f"errors modelled, mean p(1|0) = {zero:.3g}, p(0|1) = {one:.3g}, {summary.origin}; rows "
         f"state_... compare the true bits with estimates from the records alone{more}"
