@@ -183,7 +183,7 @@ def test_evaluate_states_what_assumed_rates_mean(stages: Path, tmp_path: Path) -
     assert outcome.status == 0
     text = " ".join(outcome.out.split())
     assert "assumed (rates), not measured" in text
-    assert "off by 10% of their value, and psiprune reconstruct states how much F" in text
+    assert "off by 10%, and psiprune reconstruct states how much F" in text
     (line,) = outcome.err.splitlines()  # stages/rbm.nc was trained on true bits
     assert "is not known to be trained through these readout errors (" in line
     (line,) = (each for each in text.split("warning: ") if each.startswith("readout: "))

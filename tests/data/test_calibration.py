@@ -95,6 +95,10 @@ def test_refusals() -> None:
         pp.calibrate_readout({"00": zeros, "111": np.ones((5, 3))})
     with refuses("calibration", "site 0", "'1'"):
         pp.calibrate_readout({"00": zeros})
+    with refuses("calibration", "dictionary", "found list"):
+        pp.calibrate_readout([("00", zeros), ("11", ones)])  # type: ignore[arg-type]
+    with refuses("calibration", "dictionary", "found ndarray"):
+        pp.calibrate_readout(zeros)  # type: ignore[arg-type]
     with refuses("calibration", "sites 0, 1", "'10'", 4):
         pp.calibrate_readout({"00": zeros, "11": ones}, [(0, 1)])
     for groups in ([(0, 2)], [(-1,)]):

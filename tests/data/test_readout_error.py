@@ -373,7 +373,20 @@ def test_arguments_of_other_types_are_refused_or_converted() -> None:
     for seed in (-1, "a"):
         with refuses("seed"):
             error.resampled(seed)  # type: ignore[arg-type]
-    with refuses("sites", "0.5"):
-        error.of_sites([0.5])  # type: ignore[list-item]
+    for sites in ([0.5], None):
+        with refuses("sites", str(sites)):
+            error.of_sites(sites)  # type: ignore[arg-type]
+    with refuses("readout", "2^2 states", "'a'"):
+        error.apply("a")  # type: ignore[arg-type]
+    with refuses("readout", "psiprune.Confusion", "None"):
+        ReadoutError(None)  # type: ignore[arg-type]
+    for group in (0, (0.5,), "a"):
+        with refuses("readout", "tuple of integers", repr(group)):
+            ReadoutError((Confusion(group, np.eye(2)),))  # type: ignore[arg-type]
+    with refuses("readout", "2 x 2 numbers", "'ab'"):
+        ReadoutError((Confusion((0,), "ab"),))  # type: ignore[arg-type]
+    for counts in ([10.5, 10], ["10", "10"], [np.nan, 10], [0, 10], 10, [None, 10]):
+        with refuses("readout", "2 integers", np.asarray(counts).tolist()):
+            ReadoutError((Confusion((0,), np.eye(2), counts),))  # type: ignore[arg-type]
     with refuses("readout", "psiprune.Confusion", "(1,)"):
         ReadoutError((1,))  # type: ignore[arg-type]

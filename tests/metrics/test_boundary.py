@@ -124,6 +124,18 @@ def test_sums_of_strings_have_the_errors_of_their_estimates() -> None:
     assert found.training["one"] >= direct.estimates["one"].sampling_error > 0
 
 
+@pytest.mark.parametrize(("errors", "near"), [(1.5, True), (2.5, False)])
+def test_up_to_two_errors_from_0_is_at_the_boundary(errors: float, near: bool) -> None:
+    bits = np.zeros((1000, 2), np.uint8)
+    bits[:100, 0] = bits[50:450, 1] = 1  # 1 - <Z> = 0.2 and 0.8
+    z = np.array([[0.2 / errors, 0.01], [0, 0]])
+    direct = fitted(2, True, 0)[1]
+    joint = np.zeros_like(direct.joint)  # no pair is at the boundary
+    found = boundary_errors(bits, direct._replace(z=z, joint=joint), {}, 1.0)
+    assert found.sites == ((0,) if near else ())
+    assert bool(found.training["magnetization"] > 0) == near
+
+
 def test_reports_have_errors_where_the_rbm_is_certain() -> None:
     readout = pp.ReadoutError.from_rates(FLIP, errors=(0.01, 0.01), sites=2)
     zeros = np.zeros((500, 2), np.uint8)

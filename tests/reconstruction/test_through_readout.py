@@ -7,19 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import psiprune as pp
 from confusions import pair_matrix, with_rates_times
 from machines import random_rbm
 from psiprune.data.confusion import Confusion
+from psiprune.data.dependence import INDEPENDENT
 from psiprune.inference import response
 from psiprune.inference.response import Response
+from psiprune.metrics.corrected import invert_records
 from psiprune.reconstruction import rates
 from psiprune.reconstruction.advice import next_steps
 from psiprune.reconstruction.command import Request, as_asked
 from psiprune.reconstruction.figures import plot_observables
 from psiprune.reconstruction.inputs import resolve_settings
-from psiprune.reconstruction.rates import rates_sensitivity
+from psiprune.reconstruction.rates import rates_sensitivity, with_small_flips
+from psiprune.reconstruction.result import request_of
 from psiprune.reconstruction.text import reconstruct_numbers, reconstruct_text
 
 ERROR = pp.ReadoutError.from_rates(0.03, 0.06, sites=6)
@@ -142,9 +146,51 @@ def test_some_rates_measured_and_some_assumed() -> None:
     mixed = pp.ReadoutError((*measured.groups[:1], *assumed.groups[1:]), "file")
     sentence = rates._sentence(mixed, 0.01, 0.0, 0.01, 0.0)
     assert (
-        "calibrated (file), but assumed at 2 of 3 sites; their statistical error, and" in sentence
+        "calibrated (file), but assumed at 2 of 3 sites (1, 2); their statistical error, and"
+        in sentence
     )
     assert "assumed rates off by 10%, would change F" in sentence
+    unknown = pp.ReadoutError.from_rates([0.0] * 3)
+    mixed = pp.ReadoutError((*measured.groups[:1], assumed.groups[1], unknown.groups[2]), "file")
+    sentence = rates._sentence(mixed, 0.01, 0.0, 0.01, 0.0)
+    assert "10%, and 1% flips at 1 site assumed at about 0 (2), would change F" in sentence
+
+
+def test_sites_assumed_at_0_are_flipped_beside_calibrated_ones() -> None:
+    rbm = random_rbm(4, 2)
+    sure = pp.ReadoutError.from_rates([0.02] * 4, errors=([1e-6] * 4, [1e-6] * 4))
+    unknown = pp.ReadoutError((*sure.groups[:2], *pp.ReadoutError.from_rates([0.0] * 4).groups[2:]))
+    shots = pp.Shots(sure.misread(rbm.sample_exact(4000, seed=1), 2), readout=sure)
+    calibrated = rates_sensitivity(rbm, shots, seed=0)
+    found = rates_sensitivity(rbm, replace(shots, readout=unknown), seed=0)
+    flips = pp.readout_sensitivity(rbm, 0.01).infidelity.value
+    assert float(calibrated["infidelity"]) < 0.01 * flips
+    assert 0.1 * flips < float(found["infidelity"]) < 2 * flips
+    assert "1% flips at 2 sites assumed at about 0 (2, 3)" in str(found["sentence"].item())
+
+
+def test_small_flips_of_a_pair() -> None:
+    pair = pp.ReadoutError((Confusion((1, 0), pair_matrix(0.03, 0.06)),))
+    found = with_small_flips(pair, np.array([True, False]))
+    prob = np.random.default_rng(0).dirichlet(np.ones(4))
+    flips = pp.ReadoutError.from_rates([0.01, 0.0])
+    np.testing.assert_allclose(found.apply(prob), flips.apply(pair.apply(prob)))
+
+
+def test_the_error_of_neighbours_is_at_least_that_of_the_records_alone() -> None:
+    """A product state, whose fit stays at the boundary with any rates."""
+    rbm = pp.RBM(np.zeros((1, 4)), np.full(4, -20.0), np.zeros(1))
+    errors = pp.ReadoutError.from_rates([0.05] * 4, errors=([0.01] * 4, [0.01] * 4))
+    shots = pp.Shots(np.zeros((400, 4), np.uint8), readout=errors)
+    found = rates_sensitivity(rbm, shots, seed=0)
+    direct = invert_records(shots.bits, errors, 0, INDEPENDENT).estimates["neighbours"]
+    assert float(found["neighbours"]) == pytest.approx(float(direct.rates_error))
+    assert direct.rates_error > 0.01
+    perfect = pp.ReadoutError.from_rates([0.0] * 4)
+    unknown = pp.ReadoutError((*errors.groups[:2], *perfect.groups[2:]))
+    flipped = rates_sensitivity(rbm, replace(shots, readout=unknown), seed=0)
+    # Of bonds 01, 12 and 23 one flips one site and one flips two, 2 % each.
+    assert float(flipped["neighbours"]) > 0.018
 
 
 def test_above_20_sites_the_method_is_stochastic() -> None:
@@ -155,6 +201,24 @@ def test_above_20_sites_the_method_is_stochastic() -> None:
     # The command that repeats the run leaves the method open.
     request = Request(as_asked(settings, 21), 21, 400, "array")
     assert request.command() == "psiprune.reconstruct(shots, hidden=[2, 4])"
+
+
+def test_a_run_read_back_names_readout_errors_that_its_file_lacks(tmp_path: Path) -> None:
+    shots = pp.Shots(np.zeros((4, 2), np.uint8), readout=few_sites(2))
+    digest = few_sites(2).full_digest
+    (tmp_path / "config.toml").write_text(f'readout_sha256 = "{digest}"\n')
+    other = pp.ReadoutError.from_rates(0.1, sites=2)
+    np.savetxt(tmp_path / "text.txt", shots.bits, fmt="%d")
+    for name, readout in (("with", shots.readout), ("other", other), ("clean", None)):
+        replace(shots, readout=readout).save(tmp_path / f"{name}.nc")
+    (tmp_path / "odd.nc").write_text("no NetCDF")
+    for name in ("with.nc", "other.nc", "clean.nc", "text.txt", "odd.nc", "moved.nc"):
+        attrs = {"sites": 2, "shots": 4, "source": str(tmp_path / name)}
+        found = request_of(tmp_path, xr.Dataset(attrs=attrs)).readout_options
+        assert found == ([] if name == "with.nc" else ["--readout", "READOUT"]), name
+    (tmp_path / "config.toml").write_text("")
+    attrs = {"sites": 2, "shots": 4, "source": str(tmp_path / "clean.nc")}
+    assert request_of(tmp_path, xr.Dataset(attrs=attrs)).readout_options == []
 
 
 def test_other_shots_are_read_with_the_same_errors(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from psiprune.data.diagnostics import describe_shots
 from psiprune.reporting.metric_tables import (
     assumed_numbers,
     assumed_text,
+    modelled_sentence,
     shots_report_numbers,
     shots_report_text,
 )
@@ -112,6 +113,19 @@ def test_what_is_assumed() -> None:
     doubted = dataclasses.replace(readout.kl, warning="from stuck chains")
     text = assumed_text(dataclasses.replace(readout, kl=doubted, infidelity=doubted))
     assert text.splitlines()[-1] == "warning: readout infidelity, readout kl: from stuck chains"
+
+
+def test_rates_assumed_at_0_are_named() -> None:
+    measured = pp.ReadoutError.from_rates([0.01] * 12, errors=([1e-3] * 12, [1e-3] * 12))
+    perfect = pp.ReadoutError.from_rates([0.0] * 12)
+    sentence = modelled_sentence(pp.ReadoutError((*measured.groups[:3], *perfect.groups[3:])))
+    assert "assumed at 9 of 12 sites (3, 4, 5, 6, 7, 8, 9, 10, ...);" in sentence
+    assert "errors of the true bits allow for their statistical error, and" in sentence
+    assert sentence.endswith(
+        "with 1% flips at 9 sites assumed at about 0 (3, 4, 5, 6, 7, 8, 9, 10, ...)"
+    )
+    assert modelled_sentence(perfect).endswith("F and <ZZ> would change with 1% flips")
+    assert "psiprune reconstruct states" not in modelled_sentence(measured)
 
 
 def test_one_site_and_warnings() -> None:

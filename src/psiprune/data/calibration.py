@@ -41,6 +41,11 @@ def calibrate_readout(
         InputError: a bit string does not fit the shots or is reversed, a state of a group was not
             prepared, or the estimated matrix is invalid; see `ReadoutError`.
     """
+    if not isinstance(prepared, Mapping):
+        raise InputError(
+            "calibration: prepared must be a dictionary of shots by bit string, such as "
+            f'{{"00": zeros, "11": ones}}, found {type(prepared).__name__}'
+        )
     if not prepared:
         raise InputError("calibration: needs shots of prepared bit strings, found none")
     runs: list[tuple[Bits, Bits]] = []

@@ -6,6 +6,7 @@ group, both at index sum_i v_i 2^i over the sites of the group in their order. E
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -150,6 +151,11 @@ def smallest_singular(matrix: Float64) -> float:
     return float(np.linalg.svd(matrix, compute_uv=False)[-1])
 
 
+def in_line(value: object) -> str:
+    """Return the beginning of a value's repr in one line, also of an array."""
+    return " ".join(repr(value).split())[:60]
+
+
 def named(group: Sequence[int]) -> str:
     """Return "site 3" or "sites 3, 4"."""
     return f"site {group[0]}" if len(group) == 1 else f"sites {', '.join(map(str, group))}"
@@ -171,6 +177,13 @@ def broken_rule(rate: float, shots: int | None = None) -> str:
 
 def check_group(sites: tuple[int, ...]) -> None:
     """Raise InputError unless the group has 1 to 6 different sites."""
+    try:
+        [operator.index(site) for site in sites]
+    except TypeError:
+        raise InputError(
+            "readout: the sites of a group must be a tuple of integers, such as (0,), found "
+            f"{in_line(sites)}"
+        ) from None
     if not 1 <= len(sites) <= READOUT_GROUP_SITES or len(set(sites)) < len(sites):
         raise InputError(
             f"readout: a group must have 1 to {READOUT_GROUP_SITES} different sites, found "
@@ -181,8 +194,14 @@ def check_group(sites: tuple[int, ...]) -> None:
 def checked(group: Confusion) -> Confusion:
     """Return the group with a read-only matrix, or raise InputError."""
     check_group(group.sites)
-    name, matrix = named(group.sites), np.array(group.matrix, np.float64)
-    size = 1 << len(group.sites)
+    name, size = named(group.sites), 1 << len(group.sites)
+    try:
+        matrix = np.array(group.matrix, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"readout: the confusion matrix of {name} must be {size} x {size} numbers, found "
+            f"{in_line(group.matrix)}"
+        ) from None
     if matrix.shape != (size, size):
         raise InputError(
             f"readout: the confusion matrix of {name} must be {size} x {size}, found shape "
@@ -231,9 +250,15 @@ def _checked_shots(group: Confusion, size: int) -> NDArray[np.int64] | None:
     if group.prepared is None:
         return None
     prepared = np.asarray(group.prepared)  # of any integers: those of a file may exceed 64 bits
-    if prepared.shape != (size,) or not ((prepared >= 1) & (prepared <= MOST_SHOTS)).all():
+    try:
+        valid = prepared.shape == (size,) and all(
+            1 <= number <= MOST_SHOTS and number % 1 == 0 for number in prepared.tolist()
+        )
+    except TypeError:  # no numbers
+        valid = False
+    if not valid:
         raise InputError(
-            f"readout: prepared shots of {named(group.sites)} must be {size} numbers from 1 to "
+            f"readout: prepared shots of {named(group.sites)} must be {size} integers from 1 to "
             f"10^12, found {prepared.tolist()}"
         )
     return prepared.astype(np.int64)

@@ -25,6 +25,7 @@ from psiprune.data.confusion import (
     Confusion,
     checked,
     contract_blocks,
+    in_line,
     joined,
     marginal,
     near,
@@ -73,10 +74,11 @@ class ReadoutError:
 
     def __post_init__(self) -> None:
         """Check the groups and sort them by their first site."""
-        if not all(isinstance(group, Confusion) for group in self.groups):
+        groups: Any = self.groups
+        if not isinstance(groups, Sequence) or not all(isinstance(g, Confusion) for g in groups):
             raise InputError(
                 "readout: groups must be of psiprune.Confusion, found "
-                f"{' '.join(repr(self.groups).split())[:60]}; see ReadoutError.from_rates"
+                f"{in_line(self.groups)}; see ReadoutError.from_rates"
             )
         groups = tuple(sorted((checked(group) for group in self.groups), key=lambda g: g.sites))
         found = sorted(site for group in groups for site in group.sites)
@@ -278,11 +280,13 @@ class ReadoutError:
         """
         try:
             place = {operator.index(site): new for new, site in enumerate(sites)}
+            valid = len(place) == len(sites) and place.keys() <= set(range(self.sites))
         except TypeError:
-            place = {}
-        if len(place) < len(sites) or not place.keys() <= set(range(self.sites)):
+            valid = False
+        if not valid:
             raise InputError(
-                f"sites: must be different numbers from 0 to {self.sites - 1}, found {[*sites]}"
+                f"sites: must be different numbers from 0 to {self.sites - 1}, found "
+                f"{in_line(sites)}"
             )
         groups = []
         for group in self.groups:
@@ -348,11 +352,14 @@ class ReadoutError:
         return joined(self.groups)
 
     def _contract(self, values: Float64, *, transpose: bool) -> Float64:
-        values = np.asarray(values, np.float64)
-        if values.shape != (1 << self.sites,):
+        try:
+            values = np.asarray(values, np.float64)
+            found = f"shape {values.shape}"
+        except (TypeError, ValueError):
+            found = in_line(values)
+        if found != f"shape {(1 << self.sites,)}":
             raise InputError(
-                f"readout: needs one number for each of the 2^{self.sites} states, found shape "
-                f"{values.shape}"
+                f"readout: needs one number for each of the 2^{self.sites} states, found {found}"
             )
         return contract_blocks(self._blocks, values, transpose=transpose)
 

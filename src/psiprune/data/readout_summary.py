@@ -11,7 +11,8 @@ from psiprune.core.repr import one_line
 from psiprune.data.readout_error import ASSUMED_UNCERTAINTY, ReadoutError
 
 Float64 = NDArray[np.float64]
-#: Assumed rates, in the mean, whose uncertainty of 10 % would be no more than one in 10^4.
+#: Assumed rates, in the mean of p(1|0) and p(0|1), whose uncertainty of 10 % would be no more than
+#: one in 10^4.
 _NEGLIGIBLE = 1e-3
 
 
@@ -48,21 +49,21 @@ class ReadoutSummary:
             return f"calibrated ({self.source})"
         if not self.assumed.all():
             part = f"{self.assumed.sum()} of {len(self.assumed)} sites"
-            return f"calibrated ({self.source}), but assumed at {part}"
+            return f"calibrated ({self.source}), but assumed at {part} ({listed(self.assumed)})"
         return f"assumed ({self.source}), not measured"
 
     @property
     def uncertainty(self) -> str:
         """What the errors of results allow for."""
         off = f"rates off by {ASSUMED_UNCERTAINTY:.0%}"
-        if self.measured:
+        if not (self.assumed & ~self.negligible).any():
             return "their statistical error"
         return off if self.assumed.all() else f"their statistical error, and assumed {off},"
 
     @property
-    def is_negligible(self) -> bool:
-        """Whether nothing is measured, and rates are so small that 10 % of them mean nothing."""
-        return bool(self.assumed.all() and self.rates.mean() < _NEGLIGIBLE)
+    def negligible(self) -> NDArray[np.bool_]:
+        """Whether the rates of a site are assumed, and so small that 10 % of them mean nothing."""
+        return self.assumed & (self.rates.mean(axis=1) < _NEGLIGIBLE)
 
     @property
     def covariance_range(self) -> tuple[float, float] | None:
@@ -71,6 +72,18 @@ class ReadoutSummary:
             return None
         ordered = np.sort(self.attenuation)
         return float(ordered[0] * ordered[1]), float(ordered[-1] * ordered[-2])
+
+
+def assumed_at_zero(chosen: NDArray[np.bool_]) -> str:
+    """Return how many sites are chosen, [site], and which, as those assumed at about 0."""
+    number = int(chosen.sum())
+    return f"{number} site{'s' if number > 1 else ''} assumed at about 0 ({listed(chosen)})"
+
+
+def listed(chosen: NDArray[np.bool_]) -> str:
+    """Return the numbers of the chosen sites, [site], at most the first eight."""
+    sites = np.flatnonzero(chosen)
+    return ", ".join(map(str, sites[:8])) + (", ..." if len(sites) > 8 else "")
 
 
 def summarize_readout(error: ReadoutError) -> ReadoutSummary:

@@ -13,7 +13,7 @@ from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS
 from psiprune.core.random import Stream, derive_seed
 from psiprune.data.dependence import INDEPENDENT
 from psiprune.data.readout_error import ReadoutError
-from psiprune.data.readout_summary import summarize_readout
+from psiprune.data.readout_summary import assumed_at_zero, summarize_readout
 from psiprune.data.shots import Shots
 from psiprune.inference.response import Response, linear_response
 from psiprune.metrics.corrected import invert_records
@@ -40,9 +40,9 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
     change of <Z_i Z_{i+1}> is at least that of the estimate from the records alone, which an RBM at
     the boundary hides (`psiprune.metrics.boundary`); 1 - F of such an RBM may be too small.
 
-    Assumed rates close to 0 are no measure of what is unknown. Of these the changes are those that
-    `SMALL_FLIP` flips would make (`readout_sensitivity`), where <Z_i Z_{i+1}> shrinks by
-    (1 - 2 eps)^2.
+    Assumed rates close to 0 are no measure of what is unknown. If all are, the changes are those
+    that `SMALL_FLIP` flips would make (`readout_sensitivity`), where <Z_i Z_{i+1}> shrinks by
+    (1 - 2 eps)^2. If only those of some sites are, these have flips of `SMALL_FLIP` in each set.
 
     Args:
         rbm: the RBM.
@@ -56,14 +56,15 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
     readout = shots.readout
     assert readout is not None
     direct = invert_records(shots.bits, readout, seed, INDEPENDENT).estimates["neighbours"]
-    if summarize_readout(readout).is_negligible:
+    negligible = summarize_readout(readout).negligible
+    if negligible.all():
         flips = readout_sensitivity(rbm, SMALL_FLIP, data=shots, seed=seed).infidelity
         shift = abs(float(direct.value)) * (1 - (1 - 2 * SMALL_FLIP) ** 2)
         return _dataset(readout, flips.value, flips.error, shift, 0.0)
 
     def sets(number: int) -> list[ReadoutError]:
         seeds = (derive_seed(seed, Stream.RATES_SENSITIVITY, k) for k in range(number))
-        return [readout.resampled(each) for each in seeds]
+        return [with_small_flips(readout.resampled(each), negligible) for each in seeds]
 
     if rbm.visible <= EXACT_SITES:
         found = refitted(rbm, shots, sets(number_of_sets(rbm.visible)), seed)
@@ -75,9 +76,27 @@ def rates_sensitivity(rbm: RBM, shots: Shots, seed: int) -> xr.Dataset:
     number = len(found.infidelity)
     infidelity = float(np.maximum(np.mean(found.infidelity), 0.0))
     error = float(np.std(found.infidelity, ddof=1) / np.sqrt(number))
+    least = direct.rates_error
+    if negligible.any():
+        flipped = with_small_flips(readout, negligible)
+        other = invert_records(shots.bits, flipped, seed, INDEPENDENT).estimates["neighbours"]
+        least = np.hypot(least, other.value - direct.value)
     # Of one site there are no neighbours.
-    shift = float(np.fmax(np.sqrt(np.mean(np.square(found.means))), direct.rates_error))
+    shift = float(np.fmax(np.sqrt(np.mean(np.square(found.means))), least))
     return _dataset(readout, infidelity, error, shift, shift / np.sqrt(2 * number))
+
+
+def with_small_flips(readout: ReadoutError, chosen: NDArray[np.bool_]) -> ReadoutError:
+    """Return the errors with further flips of `SMALL_FLIP` at the chosen sites, [site]."""
+    flip = np.array([[1 - SMALL_FLIP, SMALL_FLIP], [SMALL_FLIP, 1 - SMALL_FLIP]])
+    groups = []
+    for group in readout.groups:
+        flips = np.eye(1)
+        for site in group.sites:
+            flips = np.kron(flip if chosen[site] else np.eye(2), flips)
+        more = chosen[list(group.sites)].any()
+        groups.append(replace(group, matrix=group.matrix @ flips) if more else group)
+    return replace(readout, groups=tuple(groups))
 
 
 def number_of_sets(sites: int) -> int:
@@ -129,9 +148,14 @@ def _sentence(
     readout: ReadoutError, infidelity: float, error: float, shift: float, shift_error: float
 ) -> str:
     (zero, one), summary = readout.rates.mean(axis=0), summarize_readout(readout)
-    uncertainty = summary.uncertainty
-    if summary.is_negligible:
+    uncertainty, negligible = summary.uncertainty, summary.negligible
+    if negligible.all():
         uncertainty = f"{SMALL_FLIP:.0%} flips per qubit"
+    elif negligible.any():
+        uncertainty = (
+            f"{uncertainty.rstrip(',')}, and {SMALL_FLIP:.0%} flips at "
+            f"{assumed_at_zero(negligible)},"
+        )
     modelled = (
         f"readout: modelled with p(1|0) = {zero:.3g}, p(0|1) = {one:.3g} on average, "
         f"{summary.origin}; {uncertainty} "

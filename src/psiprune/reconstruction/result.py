@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from psiprune.core.exceptions import InputError
+from psiprune.data.shots import read_shots
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.provenance import facts_of
 from psiprune.io.toml import read_toml
@@ -176,8 +177,8 @@ def request_of(run: Path, dataset: xr.Dataset) -> Request:
     """Return what a run was asked for, from its config.toml."""
     attrs = dataset.attrs
     settings = as_asked(ReconstructSettings(**read_toml(run / "config.toml")), int(attrs["sites"]))
-    # A file of psiprune's own format may hold the readout errors; others need the option.
-    given = settings.readout_sha256 is not None and not attrs["source"].endswith(".nc")
+    digest = settings.readout_sha256
+    given = digest is not None and not _holds_readout(Path(attrs["source"]), digest)
     return Request(
         settings,
         int(attrs["sites"]),
@@ -186,3 +187,14 @@ def request_of(run: Path, dataset: xr.Dataset) -> Request:
         reading={"readout": "READOUT"} if given else {},
         folder=run,
     )
+
+
+def _holds_readout(shots: Path, digest: str) -> bool:
+    """Return whether a file of psiprune's own format holds these readout errors with the shots."""
+    if shots.suffix != ".nc":
+        return False
+    try:
+        readout = read_shots(shots).readout
+    except (InputError, OSError):  # it was moved, or the run was not made from a file
+        return False
+    return readout is not None and readout.full_digest == digest

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.limits import RATES_ERROR_PARAMETERS
 from psiprune.data.readout_error import ReadoutError
-from psiprune.data.readout_summary import summarize_readout
+from psiprune.data.readout_summary import assumed_at_zero, summarize_readout
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.measured import Measured
 from psiprune.metrics.observed import ObservedAgainstState
@@ -241,16 +241,15 @@ def modelled_sentence(readout: ReadoutError) -> str:
     """Return the rates behind a result, their source, and what is known of their uncertainty."""
     summary, more = summarize_readout(readout), ""
     zero, one = readout.rates.mean(axis=0)
-    if summary.is_negligible:
-        more = (
-            "; psiprune reconstruct states how much F and <ZZ> would change with "
-            f"{SMALL_FLIP:.0%} flips"
-        )
+    negligible = summary.negligible
+    states = "psiprune reconstruct states how much F and <ZZ> would"
+    if negligible.all():
+        more = f"; {states} change with {SMALL_FLIP:.0%} flips"
     elif not summary.measured:
-        more = (
-            f"; errors of the true bits allow for {summary.uncertainty.rstrip(',')} of their "
-            "value, and psiprune reconstruct states how much F and <ZZ> would then change"
-        )
+        allowed = summary.uncertainty.rstrip(",")
+        more = f"; errors of the true bits allow for {allowed}, and {states} then change"
+        if negligible.any():
+            more += f", with {SMALL_FLIP:.0%} flips at {assumed_at_zero(negligible)}"
     return (
         f"errors modelled, mean p(1|0) = {zero:.3g}, p(0|1) = {one:.3g}, {summary.origin}; rows "
         f"state_... compare the true bits with estimates from the records alone{more}"
