@@ -21,7 +21,7 @@ from psiprune.metrics.against_state import exact_metrics
 from psiprune.metrics.reference import reference_of
 from psiprune.metrics.state_report import Report
 from psiprune.pruning.settings import PruneSettings
-from refusals import check_refusal
+from refusals import check_refusal, refuses
 
 WARNING = "warning: for 2 of 2 seeds the path ended within the limit"
 
@@ -190,3 +190,12 @@ def test_a_limit_that_the_rbm_is_beyond_leaves_no_folder(
     measured.clear()
     assert tiny.call(*command, "--limit", 1e9).status == 0
     assert len(measured) == 1
+
+
+def test_a_measure_that_the_state_cannot_have_is_refused_before_training(tmp_path: Path) -> None:
+    """All configurations of an XXZ chain have m = 0."""
+    until = UntilSettings(measure="abs_magnetization_roe")
+    chosen = tiny.settings(model=pp.XXZ(sites=4), fields=(0.5,), shots=50, until=until)
+    with refuses("until", "abs_magnetization_roe", "undefined"):
+        run_study(chosen, tmp_path, progress=False)
+    assert not list(tmp_path.rglob("level-*.nc"))

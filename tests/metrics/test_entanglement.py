@@ -70,6 +70,14 @@ def test_a_product_state_has_none() -> None:
     assert pp.entanglement(rbm).bond_dimension() == 1
 
 
+def test_rounding_makes_no_entropy_negative() -> None:
+    """The purity of a product state is 1 or, by rounding, more: -log of it is -0 or less."""
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        product = np.kron(generator.normal(size=4), generator.normal(size=4))
+        assert not np.signbit(pp.entanglement(product).renyi2.value)
+
+
 @pytest.mark.parametrize("sites", [2, 5, 60])
 def test_a_ghz_state_has_ln_2_at_each_cut(sites: int) -> None:
     middle = np.zeros((2, 2, 2))

@@ -20,6 +20,7 @@ from psiprune.metrics.observable_text import as_observables, read_observables
 from psiprune.metrics.observed import exact_value, values_of_draws
 from psiprune.metrics.reference import reference_of
 from psiprune.metrics.selectors import shots_metric, state_metric
+from psiprune.reporting.metric_tables import report_text
 from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import mps_from_vector
 from psiprune.states.spin_models import XXZ
@@ -165,6 +166,33 @@ def test_an_observable_is_given_in_the_frame_of_the_state() -> None:
     assert report.custom["ones"].reference == pytest.approx(3.0)
     with refuses("observables", "reference_of"):
         pp.evaluate(rbm, reference_of(state), observables=["X0"])
+
+
+def test_a_string_that_rare_configurations_carry_has_a_warning() -> None:
+    """p(1) = 10^-8 of each site: no draw has a 1, and <X> = 2 psi(0) psi(1) is half missed."""
+    bias = np.log(1e-8 / (1 - 1e-8))
+    rbm = pp.RBM(np.zeros((1, 2)), np.full(2, bias), np.zeros(1))
+    state = mps_from_vector(np.sqrt(distribution(rbm)))
+    for given, warned in (({"x": "X0"}, True), ({"z": "Z0", "n": "blockade_violations"}, False)):
+        report = pp.evaluate(rbm, state, draws=1000, observables=given, progress=False)
+        for name, each in report.custom.items():
+            assert bool(each.warning) == warned
+            assert (f"warning: {name}: the exact value, 0.0002" in report_text(report)) == warned
+    mild = random_rbm(N, 3, scale=0.3)
+    plain = mps_from_vector(np.sqrt(distribution(mild)))
+    report = pp.evaluate(mild, plain, draws=1000, observables=["X0 X3", "X1"], progress=False)
+    assert not any(each.warning for each in report.custom.values())
+
+
+def test_rounding_of_a_mean_that_is_0() -> None:
+    """One 1 in all, so no neighbours are both 1: 1/4 - <Z>/4 - <Z'>/4 + <ZZ'>/4 = 0."""
+    for sites in range(3, 9):
+        vector = np.zeros(2**sites)
+        vector[1 << np.arange(sites)] = np.random.default_rng(sites).random(sites)
+        state = mps_from_vector(vector)
+        found = pp.measure_observables(state, ["blockade_violations"])["blockade_violations"]
+        assert found.value == 0
+        assert state.magnetization_distribution().min() >= 0
 
 
 def test_above_twenty_sites_a_function_of_a_state_is_sampled(

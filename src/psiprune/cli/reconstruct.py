@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -54,8 +55,8 @@ def reconstruct_command(
         shots: file of shots, in any format that `psiprune import` reads
         out: folder of the run (default: runs/reconstruct-HASH, with the hash of its settings)
         format: format of the shots, as in psiprune import (default: detected)
-        state: file of a state to compare the smallest RBM with, as psiprune evaluate does; it does
-            not affect the run
+        state: file of a state to compare the smallest RBM with, as psiprune evaluate does, with the
+            observables in its frame; it does not affect the run
         config: TOML file of settings, such as a run's config.toml; options given here take
             precedence
         max_time: estimated time above which nothing is begun: seconds, or 30m, 2h, 1d
@@ -81,7 +82,7 @@ def reconstruct_command(
     data = with_readout(read_shots(shots, form, **options), readout)
     given = {} if readout is None else readout.model_dump(exclude_defaults=True)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
-    reference = None if state is None else _reference(state, data.sites)
+    reference = None if state is None else _reference(state, data.sites, chosen.observable)
     with redirect_stdout(sys.stderr):  # custom observables may print
         result = reconstruct_and_report(
             data,
@@ -101,16 +102,21 @@ def reconstruct_command(
 
         measured = evaluate(result.rbm, reference, draws=chosen.draws, seed=chosen.seed)
         numbers["against_state"] = report_numbers(measured)
-        text += f"\n\nsmallest RBM against {state}:\n{report_text(measured)}"
+        frame = ", observables in the frame of the state" if measured.custom else ""
+        text += f"\n\nsmallest RBM against {state}{frame}:\n{report_text(measured)}"
     show({**numbers, **reconstruct_numbers(result.dataset, result.request)}, text, json)
 
 
-def _reference(state: Path, sites: int) -> Reference:
-    """Return a state as a reference; raise InputError, before any training, if it does not fit."""
+def _reference(state: Path, sites: int, texts: Sequence[str]) -> Reference:
+    """Return a state as a reference; raise InputError, before any training, if it does not fit.
+
+    Its observables are those of `texts` that no file of code gives.
+    """
+    from psiprune.metrics.observable_text import is_code, read_observables
     from psiprune.metrics.reference import reference_of
     from psiprune.states.mps import load_mps
 
     loaded = load_mps(state)
     if loaded.sites != sites:
         raise InputError(f"{state}: has {loaded.sites} sites, but the shots have {sites}")
-    return reference_of(loaded)
+    return reference_of(loaded, read_observables([x for x in texts if not is_code(x)], sites))

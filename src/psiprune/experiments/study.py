@@ -37,7 +37,7 @@ from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.observable_text import read_observables
 from psiprune.metrics.observables import data_observables
-from psiprune.metrics.selectors import check_state_metric
+from psiprune.metrics.selectors import check_state_metric, state_metric
 from psiprune.pruning.iterative import Level
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
@@ -74,6 +74,9 @@ def run_study(
     settings = settings.for_size()
     with open_run(folder, settings) as run:
         problems = prepare(run, settings, settings.observable or ())
+        if (until := settings.until) is not None:  # refuse what a state cannot have before training
+            for each in problems:
+                state_metric(until.measure, each.reference, draws=until.draws, seed=settings.seed)
         members = members_of(settings, problems)
         epochs = settings.train.epochs + settings.prune.levels * settings.tuning.epochs
         work = partial(_run_member, settings)

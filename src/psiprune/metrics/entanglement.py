@@ -172,7 +172,7 @@ def swap_estimate(rbm: RBM, drawn: Draws, cut: int) -> Measure:
     log_w = 0.5 * (sum(map(log_p, swapped)) - log_p(first) - log_p(second)).reshape(half, -1)
     top = log_w.max()  # a w may exceed the range of floats
     mean = chain_mean(np.exp(log_w - top))
-    value = -float(top + np.log(mean.value))
+    value = 0.0 - float(top + np.log(mean.value))  # 0, not -0, of a product state
     least = np.sqrt(max(0.0, np.expm1(2.0 * value)) / log_w.size)
     error = max(float(mean.error / mean.value), float(least))
     size = log_w.size if error == 0 else min(log_w.size, error**-2)
@@ -191,7 +191,8 @@ def _exact(schmidt: Float64, cut: int, method: str) -> Entanglement:
 
     schmidt = schmidt / np.linalg.norm(schmidt)
     weights = schmidt**2
-    entropy, renyi2 = float(entr(weights).sum()), -float(np.log((weights**2).sum()))
+    entropy, purity = float(entr(weights).sum()), float((weights**2).sum())
+    renyi2 = max(0.0, -float(np.log(purity)))  # rounding may make the purity of 1 larger
     return Entanglement(
         cut,
         Measure(entropy, 0.0, _NO_FLOOR, method),

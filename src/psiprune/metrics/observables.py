@@ -148,7 +148,7 @@ def reference_observables(state: MPS) -> Observables:
         Estimate(mean, zero, np.sqrt(np.maximum(square - mean**2, 0.0))),
         Estimate(absolute, zero, np.sqrt(np.maximum(square - absolute**2, 0.0))),
         Estimate(correlation, np.zeros(len(correlation)), spread),
-        # Rounding may make a probability of 0 negative, about -1e-17.
+        # Rounding may make a probability of 1 larger, about 1 + 1e-16.
         Estimate(prob, np.zeros(n + 1), np.sqrt(np.maximum(prob * (1.0 - prob), 0.0))),
     )
 

@@ -15,7 +15,7 @@ from psiprune.metrics.custom import Observable, observe
 from psiprune.metrics.diagonal_observables import BitsObservable
 from psiprune.metrics.measure import Measure, effective_draws
 from psiprune.metrics.observables import Estimate, chain_mean
-from psiprune.metrics.pauli_observable import PauliObservable
+from psiprune.metrics.pauli_observable import PauliObservable, is_determined
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import MPS
 from psiprune.states.sampling import sample
@@ -27,6 +27,11 @@ Bits = NDArray[np.uint8]
 SCALAR_RESAMPLES = 100
 #: Draws of a state behind an observable that its tensors do not give.
 _STATE_DRAWS = 100_000
+#: A mean this many errors from the exact value has an error that is too small: by chance once in
+#: 16,000 (normal noise).
+_MISSED = 4.0
+#: Differences from the exact value that are rounding errors, relative above 1.
+_ROUNDING = 1e-12
 #: Configurations of the whole basis at a time.
 _CHUNK = 1 << 15
 
@@ -43,7 +48,8 @@ class ObservedAgainstState:
         reference_error: its standard error.
         deviation: standard deviation of one draw of the RBM; NaN if it is not a mean of draws.
         method: how the RBM was sampled.
-        warning: why the value cannot be trusted; empty if no problem was detected.
+        warning: why the value cannot be trusted, such as an exact one that is far from it; empty if
+            no problem was detected.
         draws: number of draws of the RBM.
         effective_sample_size: how many independent draws would give the same error.
         dimension, coordinates: what distinguishes the values; empty for a scalar.
@@ -222,6 +228,7 @@ def observe_against_state(
         estimate = estimate_from_draws(name, target.observable, bits, seed, rbm=rbm)
         exact = None if prob is None else exact_value(name, target.observable, prob, sites)
         size = effective_draws(estimate, chains * length, length)
+        doubts = [warning, _missed(target.observable, estimate, exact)]
         found[name] = ObservedAgainstState(
             estimate.value,
             estimate.error,
@@ -230,9 +237,26 @@ def observe_against_state(
             target.estimate.error,
             estimate.deviation,
             method,
-            warning,
+            "; ".join(filter(None, doubts)),
             chains * length,
             size,
             *dimension_of(target.observable),
         )
     return found
+
+
+def _missed(observable: Observable, estimate: Estimate, exact: Float64 | np.float64 | None) -> str:
+    """Return a warning if a local estimator with X or Y is far from the exact value.
+
+    Where psi(v) is small, psi(v') / psi(v) may be so large that configurations v rarer than one in
+    all draws carry the mean. The draws then show neither the mean nor its error.
+    """
+    if exact is None or is_determined(observable):
+        return ""
+    gap = abs(float(estimate.value - exact))
+    if not gap > _MISSED * float(estimate.error) + _ROUNDING * max(1.0, abs(float(exact))):
+        return ""
+    return (
+        f"the exact value, {float(exact):.6g}, is more than {_MISSED:g} errors away: samples miss "
+        "rare configurations that carry it; trust the exact value"
+    )

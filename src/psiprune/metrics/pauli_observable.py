@@ -21,6 +21,8 @@ from psiprune.states.mps import MPS
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+#: Means of a state below this part of the sum of |coefficients| are rounding errors.
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ class PauliObservable:
         return 0.0 if self._real is None else float(psi @ self._real.apply_hamiltonian(psi))
 
     def of_state(self, state: MPS) -> float:
-        """Return the exact mean of a state, from its tensors."""
-        return state.expectation(self.operator)
+        """Return the exact mean of a state, from its tensors; 0 for rounding errors."""
+        mean = state.expectation(self.operator)
+        size = sum(abs(term.coefficient) for term in self.operator.terms)
+        return mean if abs(mean) > _ROUNDING * size else 0.0
 
     def rotated(self, sites: Iterable[int]) -> PauliObservable:
         """Return the observable in the frame where these sites are rotated by Z."""

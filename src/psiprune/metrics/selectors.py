@@ -33,6 +33,8 @@ STATE_METRICS = (
 )
 #: Those that need a Hamiltonian.
 ENERGY_METRICS = ("energy_roe", "energy_bias")
+#: Those that are relative to <|m|>.
+_MAGNETIZATION_METRICS = ("abs_magnetization_roe", "abs_magnetization_bias")
 #: Metrics against shots alone.
 SHOTS_METRICS = ("abs_magnetization_roe", "log_likelihood_loss")
 #: Shots per parameter from which the noise that a fit absorbs is close to parameters / 2.
@@ -45,14 +47,20 @@ def state_metric(name: str, reference: Reference, *, draws: int, seed: int) -> M
     Of an observable of the reference it is the largest distance |O - O_ref|.
 
     Raises:
-        InputError: the name is unknown, or an energy is asked of a state without a model; the
-            function raises it for an RBM with another number of sites.
+        InputError: the name is unknown, an energy is asked of a state without a model, or an error
+            relative to <|m|> of one with m = 0; the function raises it for an RBM with another
+            number of sites.
     """
     check_state_metric(name, (*reference.custom,))
     if name in ENERGY_METRICS and reference.model is None:
         raise InputError(
             f"until: {name} needs a state with its Hamiltonian, and this state has none; give "
             "another metric, or a state of psiprune ground-state"
+        )
+    if name in _MAGNETIZATION_METRICS and reference.observables.abs_magnetization.value == 0:
+        raise InputError(
+            f"until: {name} is undefined for this state, as m = 0 in all its configurations; give "
+            "another metric, such as kl, infidelity or correlation_mse"
         )
 
     def metric(rbm: RBM) -> Measure:
@@ -89,14 +97,19 @@ def shots_metric(
     distance from the shots.
 
     Raises:
-        InputError: the name is unknown, log_likelihood_loss has fewer shots than P_dense, or an
-            observable has X or Y.
+        InputError: the name is unknown, log_likelihood_loss has fewer shots than P_dense, m = 0 in
+            all shots for abs_magnetization_roe, or an observable has X or Y.
     """
     known = (*SHOTS_METRICS, *observables)
-    _check(name, known, "against shots alone; others need --state")
+    _check(name, known, "against shots alone", "; others need --state")
     if name in observables:
         return _shots_observable(name, observables[name], shots, draws, seed)
     if name == "abs_magnetization_roe":
+        if (2 * shots.bits.sum(axis=1, dtype=np.int64) == shots.sites).all():
+            raise InputError(
+                f"until: {name} is undefined for these shots, as m = 0 in all of them; give "
+                "another metric, such as log_likelihood_loss"
+            )
         report = partial(
             evaluate_on_shots, draws=draws, seed=seed, rate_sets=0, training_noise=False
         )
@@ -153,6 +166,9 @@ def check_state_metric(name: str, observables: Collection[str] = ()) -> None:
     _check(name, (*STATE_METRICS, *observables), "against a state")
 
 
-def _check(name: str, known: tuple[str, ...], where: str) -> None:
+def _check(name: str, known: tuple[str, ...], where: str, more: str = "") -> None:
     if name not in known:
-        raise InputError(f"until: must be one of {', '.join(known)} {where}, found {name!r}")
+        raise InputError(
+            f"until: must be one of {', '.join(known)} {where}, or the name of an --observable"
+            f"{more}, found {name!r}"
+        )

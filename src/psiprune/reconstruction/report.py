@@ -16,6 +16,7 @@ from psiprune.reconstruction.dataset import (
 )
 from psiprune.reconstruction.summary import FILE, loss_number, phrase, plus_minus, search_shots
 from psiprune.reconstruction.summary import Summary as Answer
+from psiprune.reporting.metric_tables import OF_THE_RBM_ALONE
 from psiprune.reporting.page import Headline, Provenance, Report, Section, Summary, Table, picture
 from psiprune.reporting.traced import (
     Named,
@@ -209,7 +210,7 @@ def _untested(dataset: xr.Dataset) -> Section:
         for each in untested_observables(dataset)
     ]
     head = ["observable", "unpruned RBMs", "smallest RBM"]
-    caption = "Of psi = sqrt(p), which is assumed; shots in the Z basis do not test them"
+    caption = f"O{OF_THE_RBM_ALONE[1:]}"
     title = "Observables with X or Y"
     return Section("untested", title, table=Table(caption, head, rows))
 

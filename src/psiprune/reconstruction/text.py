@@ -36,6 +36,7 @@ from psiprune.reconstruction.summary import (
     search_shots,
     summarize,
 )
+from psiprune.reporting.metric_tables import OF_THE_RBM_ALONE
 from psiprune.reporting.tables import WIDTH, align
 
 #: Rows of the search around the smallest RBM, and distances of C(d), that are printed.
@@ -62,7 +63,7 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
         )
         tables.append(_true_bits(dataset))
     if untested := untested_observables(dataset):
-        heads.append("Observables with X or Y, which the shots do not test (psi = sqrt(p) assumed)")
+        heads.append("\n".join(wrap(f"Observables with X or Y ({OF_THE_RBM_ALONE})", WIDTH)))
         tables.append(_untested(untested))
     parts = [f"{head}\n{table}" for head, table in zip(heads, tables, strict=True)]
     return "\n\n".join([answer_text(summary), *parts])

@@ -43,6 +43,10 @@ _MEASURED: tuple[Column, ...] = (
     ("true bits", "corrected", ".6g"),
     ("error", "corrected_error", ".1e"),
 )
+#: What observables with X or Y are without a state to rotate them for.
+OF_THE_RBM_ALONE = (
+    "of psi = sqrt(p) >= 0, in the frame where psi is not negative; shots do not test it"
+)
 #: Values of a further observable that are all shown.
 _ALL = 12
 _SHOTS: tuple[Column, ...] = (
@@ -71,8 +75,11 @@ def report_text(report: Report) -> str:
             row["error"] = "exact"
     warnings = warning_lines((name, measure.warning) for name, measure in report)
     further = [row for name, each in report.custom.items() for row in _observed_rows(name, each)]
-    observed = f"\n\n{table(_OBSERVED, further)}" if further else ""
-    return "\n".join([table(_STATE, rows), *warnings]) + observed
+    text = "\n".join([table(_STATE, rows), *warnings])
+    if not further:
+        return text
+    doubts = warning_lines((name, each.warning) for name, each in report.custom.items())
+    return "\n".join([f"{text}\n\n{table(_OBSERVED, further)}", *doubts])
 
 
 def measured_text(measured: Mapping[str, Measured]) -> str:
@@ -156,6 +163,9 @@ def shots_report_text(report: ShotsReport) -> str:
         notes.append(
             wrap(f"note: the noise of the training shots is unknown: {report.training_note}")
         )
+    alone = [name for name, x in report.custom.items() if np.isnan(x.shots_value).all()]
+    if alone:
+        notes.append(wrap(f"note: {', '.join(alone)}: {OF_THE_RBM_ALONE}"))
     if report.boundary_note:
         notes.append(wrap(f"note: {report.boundary_note}"))
     columns = (*_SHOTS[:3], *further, *_SHOTS[3:])

@@ -211,7 +211,8 @@ class MPS:
             grown[:-1] = zero.T @ by_ones @ zero
             grown[1:] += one.T @ by_ones @ one
             by_ones = grown
-        return by_ones[:, 0, 0]
+        # Rounding may make a probability of 0 negative, about -1e-17.
+        return np.maximum(by_ones[:, 0, 0], 0.0)
 
     def abs_magnetization(self) -> float:
         """Return <|m|>, with m = sum_i Z_i / N, exactly, at any N."""
