@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from psiprune.core.statistics import paired
+from psiprune.core.statistics import paired, paired_if_known
 from refusals import refused
 
 
@@ -45,3 +45,12 @@ def test_nothing_to_tell_apart() -> None:
 )
 def test_what_cannot_be_paired(values: list[float], others: list[float]) -> None:
     refused(r"^values", paired, values, others)
+
+
+def test_unknown_values_are_no_pairs() -> None:
+    assert paired_if_known([1.0, 2.0], [2.0, 3.0]) == paired([1.0, 2.0], [2.0, 3.0])
+    for values, others in (([math.nan, 1.0], [1.0, 2.0]), ([1.0], [math.inf])):
+        found = paired_if_known(values, others)
+        assert (found.lower, found.pairs) == (0, 0)
+        assert math.isnan(found.ratio)
+        assert math.isnan(found.p)

@@ -11,12 +11,14 @@ import xarray as xr
 import psiprune as pp
 import tiny
 from psiprune.experiments.ablation import run_ablation
+from psiprune.experiments.figures.ablation import plot_broken
 from psiprune.metrics.against_state import exact_metrics
 from psiprune.metrics.reference import reference_of
 from psiprune.rbm.clusters import find_clusters, strongest_windows
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import break_clusters, exclude_clusters, exclude_matched_control
 from psiprune.rbm.model import RBM
+from undefined import check_figure
 
 SHARES = (0.0, 0.5, 1.0)
 FILES = [
@@ -131,3 +133,7 @@ def test_where_no_cluster_counts_nothing_is_forbidden(tmp_path: Path) -> None:
     kl = found["forbidden_kl"].values
     assert kl[0] == kl[1] == kl[2]
     assert (found["shift"] == 0).all()
+
+
+def test_without_a_bias_all_else_is_shown(ablation: xr.Dataset) -> None:
+    check_figure(plot_broken, ablation)

@@ -18,6 +18,7 @@ from psiprune.experiments.figures.entanglement import plot_entanglement
 from psiprune.experiments.tables import table_numbers, table_text
 from psiprune.inspect.contents import contents_of, read_config
 from refusals import refuses
+from undefined import check_figure, without_bias
 
 KINDS = ("scale-free", "magnitude")
 
@@ -122,7 +123,23 @@ def test_changes_are_found_where_they_were_put() -> None:
     assert unknown["entanglement"]["reference"] == 0.25
 
 
+def test_without_a_bias_all_else_is_shown(made: tuple[Path, xr.Dataset]) -> None:
+    dataset = made[1]
+    check_figure(plot_entanglement, dataset)
+    undefined, known = (
+        entanglement_numbers(each.sel(field=2.0))["entanglement"]["changes"][0]
+        for each in (without_bias(dataset), dataset)
+    )
+    assert np.isnan(undefined["pruned"]["abs_magnetization"])
+    assert undefined["against"]["abs_magnetization"]["pairs"] == 0
+    assert undefined["against"]["kl"] == known["against"]["kl"]
+    assert table_text("entanglement", without_bias(dataset)).split().count("-") > len(KINDS)
+
+
 def test_settings() -> None:
+    assert pp.EntanglementSettings(model=pp.XXZ(sites=4), sites=4).fields == (0.0,)
+    with refuses("fields.0", "above 0"):
+        tiny.entanglement_settings(fields=(0.0,))
     sized = tiny.entanglement_settings().for_size()
     assert sized.cut == 2
     assert tiny.entanglement_settings(cut=1).for_size().cut == 1

@@ -27,6 +27,7 @@ from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.rbm.init import initial_rbm
 from psiprune.training.method import Method
 from refusals import refuses
+from undefined import check_figure
 
 TUNED = ("magnitude-cd", "magnitude", "magnitude-by-unit", "damage", "surgeon", "random")
 ALONE = ("magnitude-alone", "magnitude-compensated-alone", "damage-alone", "surgeon-alone")
@@ -205,6 +206,10 @@ def test_the_figure_shows_medians(frontier: xr.Dataset) -> None:
     named = [line for line in axes[0].lines if not str(line.get_label()).startswith("_")]
     looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in named}
     assert len(looks) == len(named) == len(COMMON) - len(IN_THE_TABLE) + len(COSTLY) + 3
+
+
+def test_without_a_bias_the_figure_has_kl_only(frontier: xr.Dataset) -> None:
+    check_figure(plot_frontier, frontier)
 
 
 def test_widths_are_told_apart_by_their_number_and_a_colour(frontier: xr.Dataset) -> None:

@@ -39,6 +39,7 @@ from psiprune.pruning.before_training import PretrainingCriterion
 from psiprune.pruning.iterative import fine_tuned, prune_to_count
 from psiprune.rbm.init import local_rbm
 from psiprune.states.mps import MPS
+from undefined import check_figure
 
 CONSTRUCTED = ("scale-free", "cluster", "power-law-0", "power-law-1", "power-law-2", "random")
 VARIANTS = ("dense", *CONSTRUCTED, "snip", "grasp", "synflow", "magnitude", "surgeon")
@@ -352,6 +353,10 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
     )
     pictures = [ax for ax in plot_masks(masks).get_axes() if ax.images]
     assert len(pictures) == len(KINDS)
+
+
+def test_without_a_bias_the_figure_has_kl_only(masks: xr.Dataset) -> None:
+    check_figure(plot_budget, masks)
 
 
 def test_the_table_compares_with_dense_rbms_of_as_many_units(masks: xr.Dataset) -> None:

@@ -11,7 +11,9 @@ import xarray as xr
 import exact
 import psiprune as pp
 import tiny
+from psiprune.experiments.figures.sparse import plot_sparse
 from psiprune.experiments.sparse import VARIANTS, run_sparse
+from psiprune.experiments.tables import table_text
 from psiprune.metrics.against_state import exact_metrics
 from psiprune.metrics.reference import reference_of
 from psiprune.metrics.settings import MeasureSettings
@@ -19,6 +21,7 @@ from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.init import initial_rbm
 from psiprune.rbm.masks import Mask, cluster_mask, random_mask
 from psiprune.rbm.scale_free import scale_free_mask
+from undefined import check_figure, without_bias
 
 SEEDS = (0, 1, 2)
 
@@ -199,3 +202,9 @@ def test_without_a_training_epoch(tmp_path: Path) -> None:
     outcome = tiny.call("sparse", *small, *none, "-o", tmp_path / "run")
     assert (outcome.status, tiny.errors(outcome)) == (0, [])
     assert (tmp_path / "run/figure.svg").exists()
+
+
+def test_without_a_bias_all_else_is_shown(sparse: xr.Dataset) -> None:
+    check_figure(plot_sparse, sparse)
+    words = table_text("sparse", without_bias(sparse)).replace("1 - F", "").split()
+    assert words.count("-") == 2 * len(VARIANTS) - 1  # medians, and ratios to dense

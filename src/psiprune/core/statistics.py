@@ -72,6 +72,13 @@ def paired(values: ArrayLike, others: ArrayLike) -> Paired:
     return Paired(ratio, int((a < b).sum()), a.size, p)
 
 
+def paired_if_known(values: ArrayLike, others: ArrayLike) -> Paired:
+    """Compare as `paired`; without pairs and with NaN if a number is not finite."""
+    if np.isfinite(values).all() and np.isfinite(others).all():
+        return paired(values, others)
+    return Paired(float("nan"), 0, 0, float("nan"))
+
+
 class Choice(NamedTuple):
     """The model that `choose` selects, and why.
 

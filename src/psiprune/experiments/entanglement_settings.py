@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from psiprune.core.settings import Seeds
 from psiprune.experiments.masks_settings import Kind, MasksSettings
@@ -13,8 +13,10 @@ from psiprune.experiments.masks_settings import Kind, MasksSettings
 class EntanglementSettings(MasksSettings):
     """Measure entanglement entropies through pruning, and with masks made before training."""
 
-    fields: tuple[PositiveFloat, ...] = Field(
-        default=(0.5, 1.0, 2.0), min_length=1, description="transverse fields h"
+    fields: tuple[float, ...] = Field(
+        default=(0.5, 1.0, 2.0),
+        min_length=1,
+        description="transverse fields h, or with a model values of its field",
     )
     seeds: Seeds = Field(default=10, description="number of RBMs of each kind per field")
     cut: int | None = Field(

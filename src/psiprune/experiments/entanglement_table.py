@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from psiprune.core.statistics import crossing, paired
+from psiprune.core.statistics import crossing, paired_if_known
 from psiprune.reporting.labels import seeds_text
 from psiprune.reporting.tables import Column, band_numbers, number, table, wrap
 
@@ -101,11 +101,14 @@ def deviations(one: xr.Dataset) -> dict[str, xr.DataArray]:
 def _changes(here: xr.Dataset, variant: str) -> Numbers:
     """Return the fraction pruned at which each measure is beyond all dense RBMs, over seeds.
 
-    By linear interpolation between levels, 1 where it never is. With the p-value (Wilcoxon) that
-    the entropy changes with the measure, by seed.
+    By linear interpolation between levels, 1 where it never is, NaN where it is undefined. With the
+    p-value (Wilcoxon) that the entropy changes with the measure, by seed.
     """
     found: dict[str, NDArray[np.float64]] = {}
     for key, values in deviations(here).items():
+        if not values.notnull().any():
+            found[key] = np.full(here.sizes["seed"], np.nan)
+            continue
         dense = values.sel(variant="dense").dropna("count", how="all")
         path = values.sel(variant=variant).dropna("count", how="all")
         # A number of units changes by 1, halfway between two levels.
@@ -121,7 +124,7 @@ def _changes(here: xr.Dataset, variant: str) -> Numbers:
         "pruned": {key: float(np.median(first)) for key, first in found.items()},
         "seeds": {key: first.tolist() for key, first in found.items()},
         "against": {
-            key: paired(found["entropy"], first)._asdict()
+            key: paired_if_known(found["entropy"], first)._asdict()
             for key, first in found.items()
             if key != "entropy"
         },
@@ -177,6 +180,8 @@ def entanglement_blocks(label: str, one: xr.Dataset, numbers: Mapping[str, Any])
 
 def _text(key: str) -> Callable[[Any], str]:
     def text(row: Mapping[str, Any]) -> str:
+        if np.isnan(row["pruned"][key]):
+            return "-"
         median = f"{row['pruned'][key]:.0%}" if row["pruned"][key] < 1 else "never"
         if key == "entropy":
             return median

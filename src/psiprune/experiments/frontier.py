@@ -158,10 +158,13 @@ def _described(rbm: RBM, reference: Reference) -> xr.Dataset:
 
 
 def _sampling_error(settings: FrontierSettings, problems: Sequence[Problem]) -> xr.DataArray:
-    """Return the relative standard error of <|m|> from independent draws of each exact state."""
+    """Return the relative standard error of <|m|> from independent draws of each exact state.
+
+    NaN where <|m|> is 0.
+    """
     moments = [problem.reference.observables.abs_magnetization for problem in problems]
     draws = np.sqrt(settings.measure.draws)
-    errors = [float(m.deviation) / draws / float(m.value) for m in moments]
+    errors = [float(m.deviation) / draws / (float(m.value) or np.nan) for m in moments]
     return xr.DataArray(errors, {"field": list(settings.fields)}, "field")
 
 

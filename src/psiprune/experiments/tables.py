@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from psiprune.core.statistics import paired
+from psiprune.core.statistics import paired, paired_if_known
 from psiprune.experiments.entanglement_table import entanglement_blocks, entanglement_numbers
 from psiprune.experiments.masks_table import masks_blocks, masks_numbers
 from psiprune.reporting.labels import field_label, seeds_text
@@ -163,7 +163,8 @@ def _sparse_numbers(sparse: xr.Dataset) -> Numbers:
         one = sparse.sel(variant=variant)
         row = {"weights_kept": int(one["weights_kept"].median()), **_summary(one)}
         for name, _ in BIASES:
-            row[name]["against_dense"] = paired(one[name].values, dense[name].values)._asdict()
+            compared = paired_if_known(one[name].values, dense[name].values)
+            row[name]["against_dense"] = compared._asdict()
         variants[str(variant)] = row
     return {"variants": variants}
 

@@ -36,6 +36,8 @@ LOOKS = (
 )
 KL, INFIDELITY, CORRELATION = "KL divergence (nat)", "infidelity 1 − F", "$C_{\\mathrm{MSE}}$"
 PRUNED = "fraction of weights pruned"
+#: In a panel without any value that a logarithmic axis can show.
+NOTHING = "no value above 0\n(undefined where the reference is 0)"
 #: Legend title of figures whose legend does not explain lines and bands.
 BANDS = "lines: medians over seeds, bands: 16 to 84 % of the seeds"
 #: Measures by sums over all states where these are feasible, and their axis labels.
@@ -109,9 +111,25 @@ def pruned_scale(figure: Figure, axes: NDArray[np.object_], most: float) -> Scal
 
 
 def log_grid(ax: Axes) -> None:
-    """Make the y axis logarithmic, with a faint grid."""
-    ax.set_yscale("log")
+    """Make the y axis logarithmic as in `log_y`, with a faint grid."""
+    log_y(ax)
     faint_grid(ax)
+
+
+def log_y(ax: Axes) -> bool:
+    """Make the y axis logarithmic if a value above 0 is drawn already; return whether one is.
+
+    Else the axis stays linear and the panel says so: a bias relative to 0 is undefined, such as
+    that of <|m|> if m = 0 in every configuration. Without a value above 0 a logarithmic axis may
+    have no limits, and then cannot be saved.
+    """
+    positive = bool(np.isfinite(ax.dataLim.minposy))
+    if positive:
+        ax.set_yscale("log")
+    else:
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY}
+        ax.text(0.5, 0.5, NOTHING, transform=ax.transAxes, **style)
+    return positive
 
 
 def round_ticks(axis: Axis) -> None:

@@ -87,16 +87,25 @@ def warning_lines(warnings: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def band_numbers(values: xr.DataArray) -> dict[str, float]:
-    """Return the median of all values, and their 16 % and 84 % quantiles as `low` and `high`."""
+    """Return the median of all values, and their 16 % and 84 % quantiles as `low` and `high`.
+
+    NaN if no value is known.
+    """
+    if not values.notnull().any():  # NumPy would warn
+        return dict.fromkeys(("median", "low", "high"), float("nan"))
     low, middle, high = (float(values.quantile(q)) for q in QUANTILES)
     return {"median": middle, "low": low, "high": high}
 
 
 def band_text(band: Mapping[str, float]) -> str:
-    """Format what `band_numbers` returns as "median (low to high)"."""
+    """Format what `band_numbers` returns as "median (low to high)", "-" if none is known."""
+    if math.isnan(band["median"]):
+        return "-"
     return f"{band['median']:.2g} ({band['low']:.2g} to {band['high']:.2g})"
 
 
 def ratio_text(comparison: Mapping[str, Any]) -> str:
-    """Format a `Paired` comparison, given as a mapping, as "ratio (p)"."""
+    """Format a `Paired` comparison, given as a mapping, as "ratio (p)", "-" without pairs."""
+    if not comparison["pairs"]:
+        return "-"
     return f"{number(comparison['ratio'], '.2f')} ({comparison['p']:.2g})"

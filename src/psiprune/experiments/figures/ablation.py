@@ -15,6 +15,7 @@ from psiprune.reporting.figures import (
     draw_band,
     legend_below,
     log_grid,
+    log_y,
     measure_grid,
 )
 from psiprune.reporting.labels import field_label
@@ -94,5 +95,5 @@ def _by_seed(ax: Axes, ablation: xr.Dataset) -> None:
     names = [_MODELS[str(model)] for model in ablation["model"].values]
     ax.set_xticks(range(len(kl)), [name.replace(" ", "\n") for name in names])
     ax.set_xlim(-0.5, len(kl) - 0.5)
-    ax.set_yscale("log")
+    log_y(ax)
     ax.set_ylabel("KL (nat), each seed and median")

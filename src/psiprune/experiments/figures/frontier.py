@@ -24,6 +24,7 @@ from psiprune.reporting.figures import (
     YELLOW,
     faint_grid,
     legend_below,
+    log_y,
 )
 from psiprune.reporting.labels import field_label, method_title
 
@@ -68,7 +69,9 @@ def plot_frontier(frontier: xr.Dataset) -> Figure:
             ax.set_title(field_label(frontier, field), fontsize="medium")
     for ax in axes[-1]:
         ax.set_xlabel("weights of the RBM, free parameters of the MPS")
-    legend_below(figure, axes[0, 1], columns=4, fontsize="small")
+    # A panel whose measure is undefined lacks the methods; the limit is only in that of the bias.
+    fullest = max(axes[0], key=lambda ax: len(ax.get_legend_handles_labels()[1]))
+    legend_below(figure, fullest, columns=4, fontsize="small")
     return figure
 
 
@@ -122,12 +125,16 @@ def _floors(ax: Axes, frontier: xr.Dataset, name: str) -> None:
     if name != "kl":
         _limit(ax, frontier)
     ax.set_xscale("log")
-    ax.set_yscale("log")
     ax.set_xticks([10 * 2**k for k in range(12)])
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
+    counts = frontier["count"].values
+    ax.set_xlim(0.9 * counts.min(), 1.1 * counts.max())
+    faint_grid(ax)
     values = frontier[name].median("seed").values
     positive = values[np.isfinite(values) & (values > 0)]
+    if not (log_y(ax) and positive.size):
+        return
     # A bias near 0 is due to chance: it crosses 0 somewhere.
     low, high = max(positive.min(), 3e-4), min(4.0, 2 * positive.max())
     if name == "kl":
@@ -136,9 +143,6 @@ def _floors(ax: Axes, frontier: xr.Dataset, name: str) -> None:
         low = min(positive.min(), float(floor.min()), mps[mps > 0].min(initial=np.inf))
         high = max(high, 2 * mps.max(where=np.isfinite(mps), initial=0.0))
     ax.set_ylim(low / 1.5, high)
-    counts = frontier["count"].values
-    ax.set_xlim(0.9 * counts.min(), 1.1 * counts.max())
-    faint_grid(ax)
 
 
 def _limit(ax: Axes, frontier: xr.Dataset) -> None:

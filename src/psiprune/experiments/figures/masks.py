@@ -23,6 +23,7 @@ from psiprune.reporting.figures import (
     draw_band,
     faint_grid,
     legend_below,
+    log_y,
     round_ticks,
 )
 from psiprune.reporting.labels import field_label
@@ -83,7 +84,7 @@ def _budget(ax: Axes, masks: xr.Dataset, name: str) -> None:
         label = "parameters / (2 shots)"
         ax.plot(floor["count"], floor, ":", lw=1.2, color=GREY, label=label)
     ax.set_xscale("log")
-    ax.set_yscale("log")
+    log_y(ax)
     low, high = ax.get_ylim()
     ax.plot(
         masks["mps_parameters"],
@@ -116,7 +117,7 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
         ax.set_title(field_label(runs[0], ratio * runs[0].attrs["coupling"]))
         ax.set_xlabel("weights / N")
         ax.set_xscale("log")
-        ax.set_yscale("log")
+        log_y(ax)
         round_ticks(ax.xaxis)
         faint_grid(ax)
     axes[0].set_ylabel("KL divergence / N (nat)")
@@ -169,7 +170,7 @@ def plot_correlations(masks: xr.Dataset) -> Figure:
         ax.set_title(f"{field_label(masks, field)}, {width} hidden units, {shown} weights")
         ax.set_xlabel("distance d (sites)")
         ax.set_xscale("log")
-        ax.set_yscale("log")
+        log_y(ax)
         faint_grid(ax)
     axes[0].set_ylabel("correlation |C(d)|")
     legend_below(figure, axes[0], columns=4, fontsize="small")
@@ -221,7 +222,7 @@ def _links(ax: Axes, masks: xr.Dataset) -> None:
         ax.plot(distance, shown, marker=marker, ms=5, lw=1.2, color=color, label=label)
     ax.plot(distance, 1.0 / distance, ":", lw=1.2, color=GREY, label="1/d")
     ax.set_xscale("log")
-    ax.set_yscale("log")
+    log_y(ax)
     round_ticks(ax.xaxis)
     faint_grid(ax)
 

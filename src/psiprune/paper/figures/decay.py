@@ -20,6 +20,7 @@ from psiprune.reporting.figures import (
     draw_band,
     faint_grid,
     legend_below,
+    log_y,
     pruned_scale,
     round_ticks,
 )
@@ -91,7 +92,7 @@ def _draw_correlation(ax: Axes, study: xr.Dataset, colors: ScalarMappable) -> No
             last = d[end - 1], c[end - 1]
             ax.annotate(f"{fraction:.0%}", last, va="center", fontsize="x-small", **place)
     ax.axvline(study.attrs["sites"] // 4, ls=":", lw=1.0, color=GREY)
-    ax.set_yscale("log")
+    log_y(ax)
     ax.set_xlabel("distance d (sites)")
     faint_grid(ax)
 
