@@ -192,6 +192,7 @@ def test_a_limit_that_the_rbm_is_beyond_leaves_no_folder(
     assert len(measured) == 1
 
 
+@pytest.mark.slow
 def test_a_measure_that_the_state_cannot_have_is_refused_before_training(tmp_path: Path) -> None:
     """All configurations of an XXZ chain have m = 0."""
     until = UntilSettings(measure="abs_magnetization_roe")
