@@ -68,9 +68,9 @@ def test_ground_states_of_other_models(tmp_path: Path) -> None:
             "psi >= 0\n",
         ),
         (
-            ("--model=rydberg", "--positions", "0,0", "1,0.5"),
-            pp.Rydberg(positions=((0.0, 0.0), (1.0, 0.5))),
-            "after a Z on 2 sites: 0, 1",
+            ("--model=rydberg", "--positions", "-1,0", "0,0", "-.5e0,-1.5", "--delta", "-1"),
+            pp.Rydberg(positions=((-1.0, 0.0), (0.0, 0.0), (-0.5, -1.5)), delta=-1.0),
+            "after a Z on 3 sites: 0, 1, 2",
         ),
         (
             ("--sites=3", "--fields", -1, 1, 1),

@@ -151,6 +151,38 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert "--model tfim" in refused
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        (
+            "sparse",
+            "--hidden=2",
+            "--density=0.75",
+            "--seeds=2",
+            "--train.method=exact",
+            "--fine-tune.method=exact",
+        ),
+        ("ablation", "--hidden=4", "--seeds=1", "--threshold=1", "--train.method=exact"),
+        (
+            "entanglement",
+            "--seeds=1",
+            "--kinds=magnitude",
+            "--weights-per-site=1.5",
+            "--prune-fraction=0.4",
+        ),
+        ("frontier", "--hidden=4", "--fields=0.3", "--seeds=1", "--paper-train.epochs=2"),
+    ],
+    ids=lambda options: options[0],
+)
+def test_a_state_without_magnetization(options: tuple[str, ...], tmp_path: Path) -> None:
+    state = ("--model=xxz", "--sites=4", "--delta=0.5", "--shots=200")
+    few = ("--train.epochs=3", "--fine-tune.epochs=2")
+    words = text_of(tiny.call(*options, *state, *few, "--out", tmp_path / "run"))
+    assert "XXZ(sites=4, delta=0.5" in words
+    assert list((tmp_path / "run").glob("*.png"))
+
+
 def test_sweeps_vary_a_model() -> None:
     def swept(values: dict[str, Any]) -> pp.SweepSettings:
         study: dict[str, Any] = {"model": {"kind": "xxz"}, "sites": 4}

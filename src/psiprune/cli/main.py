@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,8 @@ _FULL: Mapping[WorkStatus, str] = {
     "lost": "; nothing was saved: free some space, then run the command again",
 }
 _FULL_OUTPUT = "; free some space, or redirect the output"
+#: Two numbers x,y, the first of them negative.
+_NEGATIVE_PAIR = re.compile(r"-[\d.]+(e[-+]?\d+)?,[-+\d.e]+", re.IGNORECASE)
 #: The status that a shell reports for a program ended by SIGPIPE.
 _NO_READER = 128 + 13
 
@@ -59,12 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 2 bad input, 1 failed, 130 interrupted, 141 the reader of the output is gone.
     """
     reset_work_status()
+    # cyclopts takes -1,0 for an option, unlike -1; numbers may have spaces around them.
+    words = [
+        f" {word}" if _NEGATIVE_PAIR.fullmatch(word) else word
+        for word in (sys.argv[1:] if arguments is None else arguments)
+    ]
     try:
         with logged_as_asked():
             with partial_settings():  # a file may supply the other options
-                command, bound, _ = app.parse_args(
-                    arguments, exit_on_error=False, print_error=False
-                )
+                command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
             if command == app.help_print and not bound.arguments["tokens"]:
                 _import_commands()
             with cached_pipes(), warnings_shown():

@@ -7,7 +7,7 @@ the values.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -62,6 +62,9 @@ def model_options(without: frozenset[str] = frozenset()) -> Any:
         if name == "kind" or name in without or not kinds:
             continue
         annotation = _joined([kind.model_fields[name].annotation for kind in kinds.values()])
+        if name == "positions":
+            # Each x,y is one word, see `_positions`; cyclopts would count two for a pair.
+            annotation = tuple[str, ...]
         fields[name] = (
             annotation | None,
             Field(default=None, description=_described(name, kinds)),
@@ -95,6 +98,8 @@ def model_table(options: BaseModel | None, *, updates: bool = False) -> dict[str
     values = {} if options is None else options.model_dump(exclude_unset=True)
     if not values:
         return {}
+    if "positions" in values:
+        values["positions"] = _positions(values["positions"])
     if updates and "model" not in values:
         return values
     name = values.pop("model", "tfim")
@@ -110,6 +115,20 @@ def model_table(options: BaseModel | None, *, updates: bool = False) -> dict[str
     if name in KINDS:
         return {"kind": name, **values}
     return as_model(read_hamiltonian(name, values.get("sites"))).model_dump(exclude_unset=True)
+
+
+def _positions(words: Iterable[str]) -> list[tuple[float, float]]:
+    """Split each "x,y"."""
+    positions = []
+    for k, word in enumerate(words):
+        try:
+            x, y = map(float, word.split(","))
+        except ValueError:
+            raise InputError(
+                f"positions.{k}: should be two numbers, x,y, found {word.strip()!r}"
+            ) from None
+        positions.append((x, y))
+    return positions
 
 
 def _joined(annotations: list[Any]) -> Any:
