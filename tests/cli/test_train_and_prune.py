@@ -57,6 +57,17 @@ def test_train_names_a_better_mask_for_a_long_chain(tmp_path: Path) -> None:
         assert ("psiprune mask scale-free --sites 21 " in made.err) == named
 
 
+def test_train_says_that_it_took_more_hidden_units(tmp_path: Path) -> None:
+    """As many 0 as 1 in each shot of 6 sites: more than 3 hidden units are needed."""
+    balanced = [[k >> i & 1 for i in range(6)] for k in range(64) if k.bit_count() == 3]
+    pp.Shots(np.tile(np.array(balanced, np.uint8), (50, 1))).save(tmp_path / "shots.nc")
+    for options, hidden in (((), 6), (("--hidden=3",), 3)):
+        out = tmp_path / f"{hidden}.nc"
+        made = tiny.call("train", tmp_path / "shots.nc", *options, "--epochs=60", "-o", out)
+        assert ("6 hidden units, as 3 miss structure" in made.err) == (hidden == 6)
+        assert pp.load_rbm(out).hidden == hidden
+
+
 def test_train_reads_its_method_from_a_file(stages: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("method = 'natural'\nchains = 60\nepochs = 2\nsteps = 2\n")

@@ -180,6 +180,11 @@ def train_command(
             start = new_rbm(data, width, seed, single, mask_array)
         rbm = train_saving_epochs(early, start, fit, no_callback)
         rbm.save(out)
+    if rbm.hidden != units:
+        tell(
+            f"psiprune: note: {rbm.hidden} hidden units, as {units} miss structure that the shots "
+            "evidently have; --hidden fixes the number"
+        )
     done = rbm.provenance.get("epochs_done", 0)
     converged = rbm.provenance.get("converged")
     ending = "" if converged is None else ", converged" if converged else ", not converged"
