@@ -130,34 +130,21 @@ frontier_settings = partial(
 """4 sites, 2 hidden units, 8 and 7 weights."""
 
 
-masks_settings = partial(
-    pp.MasksSettings,
-    sites=4,
-    shots=200,
-    seeds=1,
-    weights_per_site=(1.5,),
-    kinds=("scale-free", "magnitude"),
-    bonds=(1,),
-    train=pp.ExactNaturalGradient(epochs=2),
-    dense_train=pp.ExactNaturalGradient(epochs=3),
-    fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=1),
-)
+_masked: dict[str, Any] = {
+    "sites": 4,
+    "shots": 200,
+    "weights_per_site": (1.5,),
+    "kinds": ("scale-free", "magnitude"),
+    "bonds": (1,),
+    "train": pp.ExactNaturalGradient(epochs=2),
+    "dense_train": pp.ExactNaturalGradient(epochs=3),
+    "fine_tune": pp.ExactNaturalGradient.for_fine_tuning(epochs=1),
+}
+masks_settings = partial(pp.MasksSettings, seeds=1, **_masked)
 """4 sites, 2 hidden units, 8 and 6 weights."""
 
 
-entanglement_settings = partial(
-    pp.EntanglementSettings,
-    sites=4,
-    fields=(2.0,),
-    shots=200,
-    seeds=2,
-    weights_per_site=(1.5,),
-    kinds=("scale-free", "magnitude"),
-    bonds=(1,),
-    train=pp.ExactNaturalGradient(epochs=2),
-    dense_train=pp.ExactNaturalGradient(epochs=3),
-    fine_tune=pp.ExactNaturalGradient.for_fine_tuning(epochs=1),
-)
+entanglement_settings = partial(pp.EntanglementSettings, fields=(2.0,), seeds=2, **_masked)
 """4 sites, 2 hidden units, one field, two seeds, 8 and 6 weights."""
 
 

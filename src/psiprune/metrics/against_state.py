@@ -22,10 +22,7 @@ from psiprune.metrics.divergence import (
     statistical_floor,
 )
 from psiprune.metrics.draws import Draws, draw
-from psiprune.metrics.entanglement import (
-    exact_entanglement,
-    swap_estimate,
-)
+from psiprune.metrics.entanglement import exact_entanglement, swap_estimate
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
 from psiprune.metrics.observable_text import GivenObservables
 from psiprune.metrics.observables import (
@@ -33,9 +30,7 @@ from psiprune.metrics.observables import (
     exact_observables,
     sampled_observables,
 )
-from psiprune.metrics.observed import (
-    observe_against_state,
-)
+from psiprune.metrics.observed import observe_against_state
 from psiprune.metrics.reference import Reference, reference_of
 from psiprune.metrics.shots_report import ShotsReport
 from psiprune.metrics.state_report import MetricValues, Report
