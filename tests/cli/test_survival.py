@@ -70,6 +70,19 @@ def test_ctrl_c_in_the_middle_of_a_long_compiled_call(tmp_path: Path) -> None:
     assert 0.9 < interrupted(running, tiny.NOT_BEGUN) < 2.5
 
 
+def test_ctrl_c_that_a_library_takes_for_a_damaged_file() -> None:
+    code = (
+        "import signal; from psiprune.cli.signals import fail, prompt_interrupts;"
+        "from psiprune.io.work_status import note_kept; note_kept()\n"
+        "with prompt_interrupts(lambda: 99):\n"
+        "    try: signal.raise_signal(signal.SIGINT)\n"
+        "    except KeyboardInterrupt: status = fail('a.nc: truncated or damaged', 2)\n"
+        "raise SystemExit(status)"
+    )
+    program = (sys.executable, "-c", tiny.PROGRAM[2].rpartition("from")[0] + code)
+    assert tiny.refusal(tiny.finish(tiny.start(program=program)), status=130) == tiny.KEPT
+
+
 @pytest.mark.slow
 def test_ctrl_c_that_a_shell_has_turned_off_stays_off(tmp_path: Path, stages: Path) -> None:
     code = tiny.PROGRAM[2].replace("default_int_handler", "SIG_IGN")

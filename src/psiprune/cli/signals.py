@@ -30,6 +30,7 @@ _LINES: Mapping[WorkStatus, str] = {
 }
 #: Seconds for the regular shutdown.
 _GRACE = 1.0
+_received = threading.Event()
 
 
 def interrupted() -> str:
@@ -38,7 +39,13 @@ def interrupted() -> str:
 
 
 def fail(line: str, status: int) -> int:
-    """Print one line on standard error and return the status."""
+    """Print one line on standard error and return the status.
+
+    After Ctrl-C that is what ended the command, whatever a library made of the KeyboardInterrupt
+    that reached it (HDF5 takes it for a damaged file).
+    """
+    if _received.is_set():
+        line, status = interrupted(), 130
     tell(f"psiprune: {' '.join(line.split())}")
     return status
 
@@ -65,6 +72,7 @@ def prompt_interrupts(report: Callable[[], int]) -> Iterator[None]:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     ended = threading.Event()
+    _received.clear()
 
     def callback() -> None:
         os.read(reading, 1)
@@ -73,6 +81,7 @@ def prompt_interrupts(report: Callable[[], int]) -> Iterator[None]:
 
     def interrupt(_: int, __: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only break the shutdown
+        _received.set()
         if work_status() == "not begun" and not ended.is_set():
             exit_now(report())
         # If raised in a callback that may not raise, Python would print a message of its own.

@@ -29,5 +29,6 @@ def reserve_closed_streams() -> None:
 
 def tell(message: str) -> None:
     """Print a message on standard error, if anybody reads it."""
-    with suppress(OSError):
-        print(escape(message, keep="\n"), file=sys.stderr, flush=True)
+    with suppress(OSError):  # one write, as other threads may print as well
+        sys.stderr.write(escape(f"{message}\n", keep="\n"))
+        sys.stderr.flush()
