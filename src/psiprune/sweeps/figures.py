@@ -24,6 +24,7 @@ from psiprune.reporting.figures import (
     PRUNED,
     draw_band,
     faint_grid,
+    fitting_columns,
     legend_below,
     log_grid,
     round_ticks,
@@ -36,8 +37,8 @@ _LENGTH = "correlation length ξ, infinite chain (sites)"
 _COLUMNS = 3
 #: Inches that the labels below a figure need.
 _MIN_WIDTH = 5.4
-#: Letters in a line of a variant's name, and in an inch of the legend.
-_LINE, _LETTERS = 40, 11.0
+#: Letters in a line of a variant's name.
+_LINE = 40
 #: Inches of a further line of a title or label.
 _LINE_HEIGHT = 0.18
 
@@ -177,8 +178,7 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     # Of the panel with the most lines, as a size may lack some variants.
     fullest = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1]))
     labels = fullest.get_legend_handles_labels()[1]
-    letters = 6 + max((len(line) for label in labels for line in label.split("\n")), default=0)
-    columns = min(4, max(1, int(figure.get_figwidth() * _LETTERS / letters)))
+    columns = fitting_columns(figure, labels, 4)
     # Matplotlib fills the legend column by column.
     rows = -(-len(labels) // columns)
     further = max(
