@@ -103,21 +103,22 @@ def plot_phase_diagram(grid: xr.Dataset) -> Figure:
     return figure
 
 
-def plot_multiples(grid: xr.Dataset) -> Figure:
+def plot_multiples(grid: xr.Dataset, measure: str = "kl", label: str = KL) -> Figure:
     """Plot KL against the fraction pruned, a row for each size and a column for each field.
 
-    Lines are medians over seeds, bands 16 to 84 % of the seeds, one for each variant.
+    Lines are medians over seeds, bands 16 to 84 % of the seeds, one for each variant. Another
+    measure than KL may be given, with its label.
     """
     ratios, sizes = drawn_ratios(grid), grid["sites"].values
     width = max(_MIN_WIDTH, 1.2 + 2.4 * len(ratios))
     figure = Figure(figsize=(width, 1.0 + 2.2 * len(sizes)), layout="constrained")
     axes = figure.subplots(len(sizes), len(ratios), sharex=True, sharey="row", squeeze=False)
     for row, sites in zip(axes, sizes, strict=True):
-        row[0].set_ylabel(f"{sites} sites\n{KL}")
+        row[0].set_ylabel(f"{sites} sites\n{label}")
         for ax, ratio in zip(row, ratios, strict=True):
             for k, variant in enumerate(drawn_variants(grid)):
                 path = grid.sel(sites=sites, ratio=ratio, variant=variant)
-                values = path["kl"].where(path["kl"] > 0)
+                values = path[measure].where(path[measure] > 0)
                 known = values.notnull().any("seed")
                 if known.any():
                     pruned = path["fraction_pruned"].sel(level=known).median("seed")
