@@ -28,6 +28,7 @@ from psiprune.sweeps.report import final_table
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import read_table, rows_of
 from psiprune.sweeps.tasks import Point, Run
+from refusals import refuses
 from spies import failing
 from swept import brief_study, made, mixed_sweep, runs_of, sparse_sweep
 
