@@ -73,6 +73,9 @@ STAGES = {
     "masks": f"masks {RUN} --hidden 2 --seeds 1 --weights-per-site 1.5 --kinds scale-free "
     "magnitude --bonds 1 --train.method cd --train.epochs 500 --dense-train.method cd "
     "--dense-train.epochs 500 --fine-tune.method cd --fine-tune.epochs 200 --out {out}",
+    "entanglement": f"entanglement {RUN} --hidden 2 --seeds 1 --weights-per-site 1.5 --kinds "
+    "scale-free magnitude --bonds 1 --train.method cd --train.epochs 500 --dense-train.method cd "
+    "--dense-train.epochs 500 --fine-tune.method cd --fine-tune.epochs 200 --out {out}",
     "sweep": "sweep {in}/sweep.toml --scheduler serial --out {out}",
 }
 SWEEP = """

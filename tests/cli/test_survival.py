@@ -25,7 +25,7 @@ CRASH_TEST = Path(__file__).parents[2] / "scripts" / "crash_test.py"
 #: Those of crash_test.py.
 STAGES = (
     *("train cd", "train pcd", "train natural", "train exact", "prune", "rewire", "reconstruct"),
-    *("study", "sparse", "ablation", "frontier", "masks", "sweep"),
+    *("study", "sparse", "ablation", "frontier", "masks", "entanglement", "sweep"),
 )
 
 

@@ -355,6 +355,14 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
     assert len(pictures) == len(KINDS)
 
 
+def test_figures_of_kinds_that_choose_no_links(masks: xr.Dataset) -> None:
+    dense = masks.sel(variant=["dense"])
+    for draw in (plot_links, plot_masks):
+        (ax,) = draw(dense).get_axes()
+        assert not ax.lines
+        assert len(ax.texts) == 1
+
+
 def test_without_a_bias_the_figure_has_kl_only(masks: xr.Dataset) -> None:
     check_figure(plot_budget, masks)
 

@@ -178,6 +178,13 @@ def test_a_string_that_rare_configurations_carry_has_a_warning() -> None:
         for name, each in report.custom.items():
             assert bool(each.warning) == warned
             assert (f"warning: {name}: the exact value, 0.0002" in report_text(report)) == warned
+    report = pp.evaluate(
+        rbm, state, draws=1000, observables=["block_magnetization(2)"], progress=False
+    )
+    blocks = report.custom["block_magnetization_2"]
+    np.testing.assert_array_equal(blocks.value, [1, 0, 0])  # no draw has a 1: not exactly 0
+    np.testing.assert_array_equal(blocks.error, 1e-3)
+    assert "0  1.0e-03  1e-16" in report_text(report)
     mild = random_rbm(N, 3, scale=0.3)
     plain = mps_from_vector(np.sqrt(distribution(mild)))
     report = pp.evaluate(mild, plain, draws=1000, observables=["X0 X3", "X1"], progress=False)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import invented
 import tiny
 from psiprune.experiments.figures.study import disconnected_at, plot_study
-from psiprune.reporting.figures import save_figure
+from psiprune.reporting.figures import fitting_columns, legend_below, panel_grid, save_figure
 
 LABELS = ["KL divergence (nat)", "infidelity 1 − F", "eROE", "mROE", "$C_{\\mathrm{MSE}}$"]
 SHOWN = ["kl", "infidelity", "energy_roe", "abs_magnetization_roe", "correlation_mse"]
@@ -132,3 +132,29 @@ def test_files_are_the_same_to_the_byte_and_whole(tmp_path: Path) -> None:
     with tiny.full_disk(), pytest.raises(OSError, match=r"a\.png"):
         save_figure(Figure(), tmp_path / "a")
     assert tiny.contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("width", [3.4, 5.0, 9.0])
+def test_a_legend_fits_the_width(width: float) -> None:
+    """Six labels in at most three columns; in a narrow figure all of it is still inside."""
+    figure = Figure(figsize=(width, 5.0), layout="constrained")
+    ax = figure.subplots()
+    for label in ("pruned by surgeon", "pruned by magnitude", "scale-free mask") * 2:
+        ax.plot([0, 1], label=label)
+    legend_below(figure, ax, columns=3)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    labels = ax.get_legend_handles_labels()[1]
+    assert fitting_columns(figure, labels, 3) == {3.4: 1, 5.0: 2, 9.0: 3}[width]
+
+
+def test_a_grid_without_panels_says_so(tmp_path: Path) -> None:
+    figure, axes = panel_grid(0, 4, (3.2, 2.8), "no masks", sharex=True)
+    assert axes.shape == (1, 1)
+    assert [text.get_text() for text in axes[0, 0].texts] == ["no masks"]
+    assert len(save_figure(figure, tmp_path / "none")) == 2
+    figure, axes = panel_grid(5, 4, (3.2, 2.8), "no masks")
+    assert axes.shape == (2, 4)
+    assert sum(ax.axison for ax in axes.ravel()) == 5

@@ -210,7 +210,7 @@ def test_bad_sites() -> None:
     ("text", "facts"),
     [
         ("", ("line 1", "''")),
-        ("# only a comment\n", ("line 1",)),
+        ("# only a comment\n", ("''",)),
         ("-1.0 [Z0 Z1]\n\nhalf [X0]", ("line 3", "[X0]", "'half'")),
         ("[Z0 Z1]", ("line 1", "number", "''")),
         ("1.0 [Z0 Z1]\n1.0 [Z0 3]", ("line 2", "Z0", "'3'")),

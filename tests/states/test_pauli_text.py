@@ -7,8 +7,8 @@ import pytest
 
 import exact
 import psiprune as pp
+from psiprune.metrics.observable_text import pauli_sum
 from psiprune.states.mps import mps_from_vector
-from psiprune.states.pauli_text import pauli_sum
 from refusals import refuses
 
 
@@ -29,7 +29,7 @@ from refusals import refuses
     ],
 )
 def test_the_sum_of_a_text(text: str, terms: list[tuple[float, dict[int, str]]]) -> None:
-    assert pauli_sum(text, 4) == pp.Hamiltonian(terms, 4)
+    assert pauli_sum(text, 4) == pp.Hamiltonian(text, 4) == pp.Hamiltonian(terms, 4)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,38 @@ def test_the_sum_of_a_text(text: str, terms: list[tuple[float, dict[int, str]]])
         ("X0 +", ("'X0 X3'", "''")),
         ("", ("'X0 X3'", "''")),
         ("X0 - X0", ("coefficient", 0)),
+        ("Z0 Z1\nX2 X3", ("line 1", "+ or -", "'X2'")),
+        ("Z0 Z1\n\n- X2 A3", ("line 3", "'A'")),
+        ("Z0 Z1 # + X2\n- X4", (0, 3, 4)),
     ],
 )
 def test_a_text_that_is_no_observable(text: str, facts: tuple[object, ...]) -> None:
     with refuses("observable", *facts):
         pauli_sum(text, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("2j Z1", ("line 1", "real", "2j", "Hermitian")),
+        ("Z0\n+ 1e999 Z1", ("line 2", "real", "inf")),
+        ("Z0 Z1 - sum_i X_i", ("line 1", "sum_i", "sites")),
+        ("Z0 Z1 - Z2 A3", ("line 1", "X, Y or Z", "'A'")),
+        ("Z0 Z1 - X0 + X0 - Z0 Z1", ("coefficient", 0)),
+    ],
+)
+def test_a_text_that_is_no_hamiltonian(text: str, facts: tuple[object, ...]) -> None:
+    with refuses("terms", *facts):
+        pp.Hamiltonian(text)
+
+
+def test_a_text_has_the_sites_of_its_letters() -> None:
+    """Both notations, in one line or several, with comments; sums need the number of sites."""
+    wanted = pp.Hamiltonian({"ZZI": -1.0, "IIX": 0.5})
+    for text in ("-Z0 Z1 + 0.5 X2", "-Z_0*Z_1 # bond\n+ 0.5 X2\n", "-1.0 [Z0 Z1] + 0.5 [X2]"):
+        assert pp.Hamiltonian(text) == wanted
+    ising = pp.IsingChain(sites=5, field=0.5).hamiltonian()
+    assert pp.Hamiltonian("- sum_i Z_i Z_{i+1} - 0.5 sum_i X_i", 5) == ising
 
 
 def test_means_in_a_matrix_product_state() -> None:

@@ -17,7 +17,7 @@ from psiprune.reporting.traced import Number
 from psiprune.sweeps.dataset import MOST_VARIANTS, drawn_variants
 from psiprune.sweeps.figures import plot_multiples, plot_phase_diagram, plot_prunable
 from psiprune.sweeps.points import Outcome, points_of
-from psiprune.sweeps.report import sweep_report
+from psiprune.sweeps.report import figures_of, sweep_report
 from psiprune.sweeps.settings import SweepSettings
 from refusals import check_facts
 
@@ -157,6 +157,39 @@ def test_the_report_names_the_field_of_least(grid: xr.Dataset) -> None:
     page = render(report)
     assert "dense: it &lt;diverged&gt;" in page
     assert point.what in page
+
+
+def test_observables_have_figures_and_a_table(grid: xr.Dataset) -> None:
+    """The distance of an observable is 2 KL, but known for the surgeon alone, at two fields."""
+    grid = grid.isel(sites=[0], ratio=[0, 1, 2])
+    loss = (2.0 * grid["kl"]).where(grid["variant"] == "surgeon")
+    loss = loss.where(
+        (grid["ratio"] != 0.5)
+        & ((xr.DataArray(np.arange(4), dims="level") < 3) | (grid["seed"] == 0))
+    )
+    with_xx = grid.assign(observable_xx_loss=loss)
+    figures = figures_of(with_xx)
+    assert [*figures] == ["prunable", "phases", "multiples", "observable_xx"]
+    ax = figures["observable_xx"].axes[1]
+    assert figures["observable_xx"].axes[0].get_ylabel() == "10 sites\n|Δ xx|"
+    (line,) = ax.get_lines()
+    wanted = loss.sel(variant="surgeon", sites=10, ratio=0.7).median("seed")
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), wanted)
+    report = sweep_report(with_xx, 50, 36, [], figures, Provenance({}))
+    sections = {section.name: section for section in report.sections}
+    assert "largest distance of xx" in str(sections["observable_xx"].picture)
+    table = sections["observables"].table
+    assert table is not None
+    assert len(table.rows) == 2
+    name, sites, variant, ratio, first, last, seeds = table.rows[0]
+    assert (name, sites, variant, ratio, seeds) == ("xx", "10", "surgeon", "0.7", "3")
+    kl = with_xx["kl"].sel(variant="surgeon", sites=10, ratio=0.7).transpose("seed", "level")
+    assert isinstance(first, Number)
+    assert isinstance(last, Number)
+    assert first.value == pytest.approx(2 * float(kl[:, 0].median()))
+    ends = [kl[0, 3], kl[1, 2], kl[2, 2]]
+    assert last.value == pytest.approx(2 * float(np.median(ends)))
+    assert sections["observable_xx"].title == "xx through pruning"
 
 
 def test_a_report_before_the_first_point() -> None:

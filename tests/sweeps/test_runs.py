@@ -28,6 +28,7 @@ from psiprune.sweeps.report import final_table
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import read_table, rows_of
 from psiprune.sweeps.tasks import Point, Run
+from refusals import refuses
 from spies import failing
 from swept import brief_study, made, mixed_sweep, runs_of, sparse_sweep
 
@@ -181,6 +182,11 @@ def test_points_of_a_grid() -> None:
     grid = "[[grid]]\nproduct = {'until.limit' = [0.1, 0.2], 'until.measure' = ['kl']}\n"
     found, _ = points_of(pp.SweepSettings(**tomllib.loads(f"[study]\n{grid}")))
     assert found.config["until"]["limit"] == 0.1
+    # An observable may end the search.
+    grid = "[[grid]]\nproduct = {'until.limit' = [0.1], 'until.measure' = ['xx']}\n"
+    points_of(pp.SweepSettings(**tomllib.loads(f"[study]\nobservable = ['xx=X0 X1']\n{grid}")))
+    with refuses("until", "'xx'"):
+        points_of(pp.SweepSettings(**tomllib.loads(f"[study]\n{grid}")))
     # Studies with and without stand side by side.
     grid = "[[grid]]\npoints = [{hidden = 3}, {rewind_epoch = 0}]\n"
     both = points_of(pp.SweepSettings(**tomllib.loads(f"[study]\nfields = [1.0]\n{grid}")))

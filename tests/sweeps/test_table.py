@@ -183,6 +183,13 @@ def test_floors_and_whether_kl_doubled() -> None:
     np.testing.assert_array_equal(here["prunable_all"], [0, 1])
 
 
+def test_a_grid_has_the_distances_of_observables() -> None:
+    grid = grid_of([row(observable_xx=-0.1, observable_xx_loss=0.25), row(seed=1)])
+    assert "observable_xx" not in grid
+    found = grid["observable_xx_loss"].sel(variant="", sites=4, ratio=1.0)
+    np.testing.assert_array_equal(found, [[0.25], [np.nan]])
+
+
 def test_a_grid_with_gaps() -> None:
     larger = row(sites=6, hidden=3, field=2.0, seed=1, level=1, kl_exact=0.25)
     grid = grid_of([row(), larger])

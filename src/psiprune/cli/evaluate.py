@@ -7,6 +7,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
+from cyclopts import Parameter
+
 from psiprune.cli.app import Flat, show
 from psiprune.cli.options import Int, Json, Observables, ReadoutOptions, with_readout
 from psiprune.cli.streams import tell
@@ -21,25 +23,30 @@ def evaluate_command(
     seed: Int = 0,
     measure: Annotated[MeasureSettings | None, Flat] = None,
     observable: Observables = (),
+    cut: Annotated[tuple[Int, ...], Parameter(show_default=False)] = (),
     readout: Annotated[ReadoutOptions | None, Flat] = None,
     json: Json = False,
 ) -> None:
     """Compare an RBM with a state or with shots.
 
-    Against a state: KL divergence, fidelity, energy, |m|, C(d). Against shots, which should not be
-    those it was trained on: log-likelihood, m, |m|, nearest-neighbour ZZ and C(d).
+    Against a state: KL divergence, fidelity, energy, |m|, C(d), entropies. Against shots, which
+    should not be those it was trained on: log-likelihood, m, |m|, nearest-neighbour ZZ and C(d).
 
     Args:
         rbm: file of the RBM
         reference: file of the state, or of shots: NetCDF written by psiprune, .npy, .npz, or text
             of 0 and 1
         seed: seed of the samples drawn from the RBM
+        cut: numbers of sites on the left of a cut, each from 1 to N - 1: further observables are
+            the entanglement entropies there, Renyi-2 and, up to 20 sites, von Neumann
     """
     from psiprune.io.netcdf import kind_of
+    from psiprune.metrics.entropy_observable import entropies_at
     from psiprune.rbm.serialization import load_rbm
 
     draws = (measure or MeasureSettings()).draws
     machine, kind = load_rbm(rbm), kind_of(reference)
+    observable = (*observable, *entropies_at(cut, machine.visible))
     if kind == "mps":
         if readout is not None:
             raise InputError("--readout: applies to shots, but the reference is a state; omit it")

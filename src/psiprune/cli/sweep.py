@@ -24,8 +24,8 @@ def sweep_command(
 
     Args:
         config: TOML file with the experiment, [study] (settings of psiprune study), [sparse],
-            [ablation], [frontier] or [masks]; [[grid]] blocks with product, zip and points over its
-            settings; and [slurm] or [pbs]; see docs/sweep.md
+            [ablation], [frontier], [masks] or [entanglement]; [[grid]] blocks with product, zip and
+            points over its settings; and [slurm] or [pbs]; see docs/sweep.md
         out: folder of the sweep, on a disk that all workers share (default: runs/NAME, with NAME of
             the TOML file)
         scheduler: address of a running Dask scheduler, or serial for a single process (default: one

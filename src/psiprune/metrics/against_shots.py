@@ -22,6 +22,7 @@ from psiprune.metrics.boundary import BoundaryErrors, boundary_errors
 from psiprune.metrics.corrected import CorrectedEstimate, invert_records
 from psiprune.metrics.custom import check_names
 from psiprune.metrics.draws import draw_from_data
+from psiprune.metrics.entropy_observable import check_rbm_size, is_determined
 from psiprune.metrics.measure import CONFIDENCE, Measure, effective_draws, relative_error
 from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import (
@@ -32,8 +33,8 @@ from psiprune.metrics.observables import (
     sampled_observables,
     spins,
 )
-from psiprune.metrics.observed import dimension_of, estimate_from_draws, values_of_draws
-from psiprune.metrics.pauli_observable import PauliObservable, is_determined
+from psiprune.metrics.observed import dimension_of, doubt, estimate_from_draws, values_of_draws
+from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.metrics.rates_error import errors_from_rates, readout_warning, trained_through
 from psiprune.metrics.shots_report import TAKEN, Comparison, ShotsReport
 from psiprune.metrics.training_error import Training, errors_from_training, training_of
@@ -95,6 +96,7 @@ def evaluate_on_shots(
     """
     custom = as_observables(observables, rbm.visible)
     check_names(custom, TAKEN)
+    check_rbm_size(custom, rbm.visible)
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
     rate_sets = check_count("rate_sets", rate_sets, 0)
     data = check_sites(as_shots(shots), rbm.visible, "the RBM")
@@ -189,7 +191,10 @@ def evaluate_on_shots(
     }
     for name, each in custom.items():
         dimension, coordinates = dimension_of(each)
-        compared[name] = replace(compared[name], dimension=dimension, coordinates=coordinates)
+        warning = drawn.warning or doubt(each, estimates[name])
+        compared[name] = replace(
+            compared[name], warning=warning, dimension=dimension, coordinates=coordinates
+        )
     absolute = compared["abs_magnetization"]
     return ShotsReport(
         len(data),

@@ -1,4 +1,4 @@
-"""Ready-made observables of bits by name: order parameters, S(k), domain walls, distributions.
+"""Ready-made observables by name: order parameters, S(k), walls, distributions, entropies.
 
 Bit 0 is Z = +1, bit 1 is Z = -1; n_i = (1 - Z_i) / 2 is bit i, 1 in the Rydberg state. Sites are
 those of an open chain.
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.metrics.entropy_observable import EntropyObservable
 from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.states.hamiltonian import Hamiltonian
 
@@ -47,7 +48,11 @@ class BitsObservable:
         return self.function(bits, bits.mean(axis=0))
 
 
-def named_observable(text: str, sites: int) -> BitsObservable | PauliObservable | None:
+#: What a name stands for.
+NamedObservable = BitsObservable | PauliObservable | EntropyObservable
+
+
+def named_observable(text: str, sites: int) -> NamedObservable | None:
     """Return the observable of a name, or of name(argument); None if the text is neither.
 
     - staggered_magnetization: sum_i (-1)^i <Z_i> / N.
@@ -63,6 +68,8 @@ def named_observable(text: str, sites: int) -> BitsObservable | PauliObservable 
     - g2: mean over i of <n_i n_{i+d}> - <n_i><n_{i+d}>, at d = 1 .. N/2.
     - block_magnetization(L): P(number of 1 bits) in L neighbouring sites, mean over all such
       blocks; the magnetization of the block is 1 - 2 ones / L.
+    - entropy, renyi2, entropy(c), renyi2(c): von Neumann and Renyi-2 entanglement entropy in nats
+      of the first c sites with the others; c = N // 2 if not given.
 
     Raises:
         InputError: the name is unknown, or the argument is missing or invalid.
@@ -194,6 +201,11 @@ def _ones_in_blocks(length: int, bits: Bits, _: Float64) -> Float64:
     return np.stack([(ones == number).mean(axis=1) for number in range(length + 1)], axis=1)
 
 
+def _entropy(name: str, argument: str | None, sites: int) -> EntropyObservable:
+    cut = sites // 2 if argument is None else _count(name, "the cut", argument, sites - 1)
+    return EntropyObservable("renyi2" if name == "renyi2" else "entropy", cut)
+
+
 def _no_argument(name: str, argument: str | None) -> None:
     if argument is not None:
         raise InputError(f"observable: {name} takes no argument, found {argument!r}; omit it")
@@ -213,7 +225,7 @@ def _count(name: str, what: str, argument: str, most: int) -> int:
     return int(argument)
 
 
-_NAMES: dict[str, Callable[[str, str | None, int], BitsObservable | PauliObservable]] = {
+_NAMES: dict[str, Callable[[str, str | None, int], NamedObservable]] = {
     "staggered_magnetization": _staggered,
     "z2_order": _z2_order,
     "structure_factor": _structure,
@@ -222,4 +234,6 @@ _NAMES: dict[str, Callable[[str, str | None, int], BitsObservable | PauliObserva
     "blockade_violations": _blockade,
     "g2": _g2,
     "block_magnetization": _block,
+    "entropy": _entropy,
+    "renyi2": _entropy,
 }

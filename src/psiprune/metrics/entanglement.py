@@ -176,13 +176,18 @@ def swap_estimate(rbm: RBM, drawn: Draws, cut: int) -> Measure:
     least = np.sqrt(max(0.0, np.expm1(2.0 * value)) / log_w.size)
     error = max(float(mean.error / mean.value), float(least))
     size = log_w.size if error == 0 else min(log_w.size, error**-2)
-    warning = drawn.warning
-    if not warning and size < FEWEST_EFFECTIVE:
-        warning = (
-            f"estimated from only {size:.1f} effective pairs of draws, so neither value nor error "
-            f"can be trusted: the relative variance grows as exp(2 S_2); use more draws"
-        )
+    warning = drawn.warning or few_pairs(error)
     return Measure(value, error, _NO_FLOOR, f"swapped replicas, {drawn.method}", warning, size)
+
+
+def few_pairs(error: float) -> str:
+    """Return the warning of a `swap_estimate` with this error, "" if it can be trusted."""
+    if error <= FEWEST_EFFECTIVE**-0.5:
+        return ""
+    return (
+        f"estimated from only {error**-2:.1f} effective pairs of draws, so neither value nor error "
+        f"can be trusted: the relative variance grows as exp(2 S_2); use more draws"
+    )
 
 
 def _exact(schmidt: Float64, cut: int, method: str) -> Entanglement:

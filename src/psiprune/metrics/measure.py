@@ -53,7 +53,7 @@ def effective_draws(estimate: Estimate, count: int, length: int) -> float:
     independent draws (length 1).
     """
     error, deviation = np.atleast_1d(estimate.error), np.atleast_1d(estimate.deviation)
-    noisy = error > 0
+    noisy = (error > 0) & (deviation > 0)
     if length == 1 or not noisy.any():
         return float(count)
     return float(min(count, ((deviation[noisy] / error[noisy]) ** 2).min()))

@@ -18,6 +18,7 @@ from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
 from psiprune.metrics.corrected import corrected_estimates
 from psiprune.metrics.custom import Observable
+from psiprune.metrics.entropy_observable import EntropyObservable
 from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import Estimate
 from psiprune.metrics.observed import (
@@ -92,7 +93,7 @@ def measure_observables(
     shots = check_sites(shots, shots.sites, "the shots")
     found = as_observables(observables, shots.sites)
     for name, each in found.items():
-        if isinstance(each, PauliObservable):
+        if isinstance(each, PauliObservable | EntropyObservable):
             each.check_diagonal(name)
     if len(shots) < 2:
         raise InputError(f"{shots.source}: an error bar needs at least 2 shots, found {len(shots)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +11,7 @@ from psiprune.metrics.custom import Observable, load_observable
 from psiprune.metrics.diagonal_observables import named_observable
 from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.states.hamiltonian import Hamiltonian
-from psiprune.states.pauli_text import pauli_sum
+from psiprune.states.pauli_text import text_terms
 
 #: What an observable may be given as, in Python.
 Given = Observable | Hamiltonian | str
@@ -18,6 +19,8 @@ Given = Observable | Hamiltonian | str
 GivenObservables = Mapping[str, Given] | Sequence[str]
 #: What variables beside an observable end in.
 _SUFFIXES = ("_error", "_exact", "_reference", "_loss", "_floor")
+#: Characters of text in a message.
+_SHOWN = 40
 _NAMED = re.compile(r"\s*([A-Za-z]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
 
 
@@ -99,6 +102,34 @@ def parse_observable(text: str, sites: int) -> Observable:
     """
     named = named_observable(text, sites)
     return PauliObservable(pauli_sum(text, sites)) if named is None else named
+
+
+def pauli_sum(text: str, sites: int) -> Hamiltonian:
+    """Return the sum of Pauli strings that a text stands for, on this number of sites.
+
+    Raises:
+        InputError: the text has another form, a coefficient is not a real number, a letter is
+            unknown, a site is out of range or occurs twice in a string, or nothing remains.
+
+    Example:
+        >>> pauli_sum("sum_i Z_i Z_{i+1} - 0.5 X0", 3)
+        Hamiltonian(sites=3, terms=3: 1.0 [Z0 Z1] + -0.5 [X0] + 1.0 [Z1 Z2])
+    """
+    source = f"observable: {text if len(text) <= _SHOWN else f'{text[: _SHOWN - 3]}...'!r}"
+    terms = [*text_terms(text, source, sites)]
+    try:
+        return Hamiltonian([(_real(value), letters) for _, value, letters in terms], sites)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+def _real(value: complex) -> float:
+    if value.imag or not math.isfinite(value.real):
+        raise InputError(
+            f"coefficients must be finite and real, as an observable is Hermitian, found {value}; "
+            "give the real and the imaginary part as two observables"
+        )
+    return value.real
 
 
 def _identifier(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.repr import one_line
+from psiprune.metrics.bootstrap import at_least_one_shot
 from psiprune.metrics.custom import Observable, observe
 from psiprune.metrics.diagonal_observables import BitsObservable
+from psiprune.metrics.entanglement import few_pairs
+from psiprune.metrics.entropy_observable import EntropyObservable, is_determined
 from psiprune.metrics.measure import Measure, effective_draws
 from psiprune.metrics.observables import Estimate, chain_mean
-from psiprune.metrics.pauli_observable import PauliObservable, is_determined
+from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import MPS
 from psiprune.states.sampling import sample
@@ -42,7 +45,8 @@ class ObservedAgainstState:
     """An observable of an RBM beside that of a reference state, scalar or [value].
 
     Attributes:
-        value, error: the mean over the RBM's draws and its standard error.
+        value, error: the mean over the RBM's draws and its standard error; where all n draws agree,
+            1/n instead of 0 (or |value|/n, if that is larger), unless there is an X or Y.
         exact: the value of the RBM by a sum over all states, up to 20 sites; else None.
         reference: of the state; exact if `reference_error` is 0, else from 100,000 draws of it.
         reference_error: its standard error.
@@ -117,10 +121,11 @@ def values_of_draws(name: str, observable: Observable, bits: Bits, rbm: RBM | No
     """Return an observable of configurations, bits [draw, site] -> [draw], [draw, value] or ().
 
     Of an RBM, Pauli strings have their local estimator; without one they must be diagonal.
+    An entropy has no value of one draw, and is refused.
     """
     if isinstance(observable, PauliObservable):
         return observable(bits) if rbm is None else observable.local_values(rbm, bits)
-    if isinstance(observable, BitsObservable):
+    if isinstance(observable, BitsObservable | EntropyObservable):
         return observable(bits)
     return observe(name, observable, bits)
 
@@ -134,9 +139,12 @@ def estimate_from_draws(
     of consecutive ones; the deviation of one draw is unknown (NaN).
     """
     chains, draws, sites = bits.shape
+    if isinstance(observable, EntropyObservable) and rbm is not None:
+        return observable.estimate(rbm, bits)
     values = values_of_draws(name, observable, bits.reshape(-1, sites), rbm)
     if values.ndim:
-        return chain_mean(values.reshape(chains, draws, *values.shape[1:]))
+        mean = chain_mean(values.reshape(chains, draws, *values.shape[1:]))
+        return _at_least_one(mean, len(values)) if is_determined(observable) else mean
     generator = generator_for(seed, Stream.BOOTSTRAP_CHAINS)
     starts = np.arange(0, chains, block)
 
@@ -147,7 +155,14 @@ def estimate_from_draws(
 
     resampled = [observe(name, observable, resample()) for _ in range(SCALAR_RESAMPLES)]
     error = np.float64(np.std(resampled, ddof=1))
-    return Estimate(np.float64(values), error, np.float64("nan"))
+    mean = Estimate(np.float64(values), error, np.float64("nan"))
+    return _at_least_one(mean, chains * draws)
+
+
+def _at_least_one(estimate: Estimate, draws: int) -> Estimate:
+    """Return a mean of draws with the error of one draw where all agree, as 0 means exact."""
+    error = at_least_one_shot(np.asarray(estimate.error), np.asarray(estimate.value), draws)
+    return replace(estimate, error=error[()])
 
 
 def exact_value(
@@ -157,7 +172,7 @@ def exact_value(
 
     None for a function that returns one number for all shots.
     """
-    if isinstance(observable, PauliObservable):
+    if isinstance(observable, PauliObservable | EntropyObservable):
         return np.float64(observable.exact(prob))
     mean = _site_means(prob, sites)
     total: Float64 | float = 0.0
@@ -182,12 +197,12 @@ def _site_means(prob: Float64, sites: int) -> Float64:
 def estimate_of_state(
     name: str, observable: Observable, state: MPS, log_q: Float64 | None, seed: int = 0
 ) -> Estimate:
-    """Return a custom observable of a state: exact for Pauli strings and where log q is known.
+    """Return a custom observable of a state: exact where tensors give it or log q is known.
 
     Otherwise of 100,000 draws of the state, with their error.
     """
     exact: Float64 | np.float64 | None = None
-    if isinstance(observable, PauliObservable):
+    if isinstance(observable, PauliObservable | EntropyObservable):
         exact = np.float64(observable.of_state(state))
     elif log_q is not None:
         exact = exact_value(name, observable, np.exp(log_q), state.sites)
@@ -228,7 +243,7 @@ def observe_against_state(
         estimate = estimate_from_draws(name, target.observable, bits, seed, rbm=rbm)
         exact = None if prob is None else exact_value(name, target.observable, prob, sites)
         size = effective_draws(estimate, chains * length, length)
-        doubts = [warning, _missed(target.observable, estimate, exact)]
+        doubts = [warning, doubt(target.observable, estimate, exact)]
         found[name] = ObservedAgainstState(
             estimate.value,
             estimate.error,
@@ -245,12 +260,19 @@ def observe_against_state(
     return found
 
 
-def _missed(observable: Observable, estimate: Estimate, exact: Float64 | np.float64 | None) -> str:
-    """Return a warning if a local estimator with X or Y is far from the exact value.
+def doubt(
+    observable: Observable, estimate: Estimate, exact: Float64 | np.float64 | None = None
+) -> str:
+    """Return a warning if the draws do not show an observable, "" if that is not known.
+
+    That is so for an entropy from few effective pairs, and if a local estimator with X or Y is far
+    from the exact value.
 
     Where psi(v) is small, psi(v') / psi(v) may be so large that configurations v rarer than one in
     all draws carry the mean. The draws then show neither the mean nor its error.
     """
+    if isinstance(observable, EntropyObservable) and (few := few_pairs(float(estimate.error))):
+        return few
     if exact is None or is_determined(observable):
         return ""
     gap = abs(float(estimate.value - exact))

@@ -94,8 +94,3 @@ class PauliObservable:
                 f"observable: is a sum on {self.operator.sites} sites, but there are "
                 f"{bits.shape[1]}; give one for {bits.shape[1]} sites"
             )
-
-
-def is_determined(observable: object) -> bool:
-    """Return whether shots in the Z basis determine an observable: it has no X or Y."""
-    return not isinstance(observable, PauliObservable) or observable.is_diagonal

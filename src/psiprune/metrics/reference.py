@@ -15,6 +15,7 @@ from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.metrics.custom import check_names
 from psiprune.metrics.entanglement import Entanglement, entanglement
+from psiprune.metrics.entropy_observable import check_rbm_size
 from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import Observables, reference_observables
 from psiprune.metrics.observed import Target, estimate_of_state, rotated
@@ -77,6 +78,7 @@ def reference_of(state: MPS, observables: GivenObservables | None = None) -> Ref
     """
     further = as_observables(observables, state.sites)
     check_names(further, _TAKEN)
+    check_rbm_size(further, state.sites)
     model, log_q, turned = state.model, None, 0
     sites: tuple[int, ...] = ()
     if isinstance(model, Hamiltonian):

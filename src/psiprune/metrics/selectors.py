@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_SITES
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.against_shots import evaluate_on_shots
 from psiprune.metrics.against_state import check_reference, evaluate
 from psiprune.metrics.custom import Observable
+from psiprune.metrics.entropy_observable import EntropyObservable
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.metrics.reference import Reference
 from psiprune.rbm.model import RBM
 
 Metric = Callable[[RBM], Measure]
+#: How far the entropies of half the sites are from those of the state, of either sign.
+ENTROPY_METRICS = ("entropy_loss", "renyi2_loss")
 #: Metrics against a state: those of `Report`, with 1 - fidelity in place of fidelity.
 STATE_METRICS = (
     "kl",
@@ -30,6 +35,7 @@ STATE_METRICS = (
     "abs_magnetization_roe",
     "abs_magnetization_bias",
     "correlation_mse",
+    *ENTROPY_METRICS,
 )
 #: Those that need a Hamiltonian.
 ENERGY_METRICS = ("energy_roe", "energy_bias")
@@ -44,12 +50,12 @@ _PER_PARAMETER = 4
 def state_metric(name: str, reference: Reference, *, draws: int, seed: int) -> Metric:
     """Return the function RBM -> metric of that name in `evaluate`, with the same draws each time.
 
-    Of an observable of the reference it is the largest distance |O - O_ref|.
+    Of an observable of the reference it is the largest distance |O - O_ref|, and so of an entropy.
 
     Raises:
-        InputError: the name is unknown, an energy is asked of a state without a model, or an error
-            relative to <|m|> of one with m = 0; the function raises it for an RBM with another
-            number of sites.
+        InputError: the name is unknown, an energy is asked of a state without a model, an error
+            relative to <|m|> of one with m = 0, or entropy_loss above 20 sites; the function raises
+            it for an RBM with another number of sites.
     """
     check_state_metric(name, (*reference.custom,))
     if name in ENERGY_METRICS and reference.model is None:
@@ -62,12 +68,20 @@ def state_metric(name: str, reference: Reference, *, draws: int, seed: int) -> M
             f"until: {name} is undefined for this state, as m = 0 in all its configurations; give "
             "another metric, such as kl, infidelity or correlation_mse"
         )
+    if name == "entropy_loss" and reference.log_q is None:
+        raise InputError(
+            f"until: {name} is known up to {EXACT_SITES} sites, found {reference.state.sites}; "
+            "limit renyi2_loss"
+        )
 
     def metric(rbm: RBM) -> Measure:
         check_reference(rbm, reference)
         report = evaluate(rbm, reference, draws=draws, seed=seed)
         if name in reference.custom:
             return report.custom[name].loss
+        if name in ENTROPY_METRICS:
+            measure: Measure = getattr(report, name)
+            return replace(measure, value=abs(measure.value))
         if name != "infidelity":
             return getattr(report, name)
         f = report.fidelity
@@ -147,7 +161,7 @@ def shots_metric(
 def _shots_observable(
     name: str, observable: Observable, shots: Shots, draws: int, seed: int
 ) -> Metric:
-    if isinstance(observable, PauliObservable):
+    if isinstance(observable, PauliObservable | EntropyObservable):
         observable.check_diagonal(name)
     report = partial(
         evaluate_on_shots,

@@ -33,9 +33,10 @@ from psiprune.inference.response import (
 )
 from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.metrics.custom import Observable
+from psiprune.metrics.entropy_observable import EntropyObservable, is_determined
 from psiprune.metrics.observables import mean_bond, observable_values, spins
 from psiprune.metrics.observed import values_of_draws
-from psiprune.metrics.pauli_observable import PauliObservable, is_determined
+from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.metrics.rates_error import trained_through
 from psiprune.rbm.model import RBM
 
@@ -154,5 +155,9 @@ def _by_draw(rbm: RBM, bits: Bits, observables: Mapping[str, Observable]) -> dic
     To first order C(d) = <Z_i Z_j> - <Z_i><Z_j> changes as the mean of (Z_i - <Z_i>)(Z_j - <Z_j>).
     """
     found = observable_values(rbm, bits, None) | {"neighbours": mean_bond(spins(bits))}
-    custom = {name: values_of_draws(name, each, bits, rbm) for name, each in observables.items()}
+    custom = {
+        name: values_of_draws(name, each, bits, rbm)
+        for name, each in observables.items()
+        if not isinstance(each, EntropyObservable)
+    }
     return found | {name: values for name, values in custom.items() if values.ndim}

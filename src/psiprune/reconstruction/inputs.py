@@ -18,13 +18,18 @@ from psiprune.data.dependence import INDEPENDENT, Blocks, Dependence
 from psiprune.data.shots import Shots, join_shots
 from psiprune.metrics.custom import Observable, observe
 from psiprune.metrics.diagonal_observables import BitsObservable
+from psiprune.metrics.entropy_observable import (
+    EntropyObservable,
+    check_rbm_size,
+    is_determined,
+)
 from psiprune.metrics.observable_text import (
     GivenObservables,
     as_observables,
     is_code,
     read_observables,
 )
-from psiprune.metrics.pauli_observable import PauliObservable, is_determined
+from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.reconstruction.custom_code import find_code
 from psiprune.reconstruction.dataset import OBSERVABLES, check_observable_names
 from psiprune.reconstruction.settings import ReconstructSettings
@@ -211,6 +216,7 @@ def load_observables(
             raise InputError(f"observable: {name!r} is given twice; rename one of them")
         custom[name] = observable
     check_observable_names(custom)
+    check_rbm_size(custom, sites)
     known = ("log_likelihood", *OBSERVABLES, *(n for n, o in custom.items() if is_determined(o)))
     if settings.measure not in known:
         raise InputError(f"measure: must be one of {', '.join(known)}, found {settings.measure!r}")
@@ -230,7 +236,7 @@ def try_observables(
     generator = generator_for(settings.seed, Stream.CUSTOM_OBSERVABLE_TRIAL)
     draws = generator.integers(0, 2, (settings.draws, split.test.sites), dtype=np.uint8)
     for name, function in custom.items():
-        if isinstance(function, BitsObservable | PauliObservable):
+        if isinstance(function, BitsObservable | PauliObservable | EntropyObservable):
             continue
         for bits in (split.validation.bits, split.test.bits, draws):
             observe(name, function, bits)

@@ -196,7 +196,7 @@ def _observables(dataset: xr.Dataset) -> Table:
 
 
 def _untested(dataset: xr.Dataset) -> Section:
-    """Tabulate observables with X or Y, which only the RBMs give."""
+    """Tabulate observables that shots do not determine, which only the RBMs give."""
     rows: list[list[str | Number]] = [
         [
             each.name,
@@ -211,7 +211,7 @@ def _untested(dataset: xr.Dataset) -> Section:
     ]
     head = ["observable", "unpruned RBMs", "smallest RBM"]
     caption = f"O{OF_THE_RBM_ALONE[1:]}"
-    title = "Observables with X or Y"
+    title = "Observables that shots do not determine"
     return Section("untested", title, table=Table(caption, head, rows))
 
 

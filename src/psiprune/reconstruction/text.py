@@ -63,7 +63,9 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
         )
         tables.append(_true_bits(dataset))
     if untested := untested_observables(dataset):
-        heads.append("\n".join(wrap(f"Observables with X or Y ({OF_THE_RBM_ALONE})", WIDTH)))
+        heads.append(
+            "\n".join(wrap(f"Observables that shots do not determine ({OF_THE_RBM_ALONE})", WIDTH))
+        )
         tables.append(_untested(untested))
     parts = [f"{head}\n{table}" for head, table in zip(heads, tables, strict=True)]
     return "\n\n".join([answer_text(summary), *parts])

@@ -40,6 +40,8 @@ PRUNED = "fraction of weights pruned"
 NOTHING = "no value above 0\n(undefined where the reference is 0)"
 #: Legend title of figures whose legend does not explain lines and bands.
 BANDS = "lines: medians over seeds, bands: 16 to 84 % of the seeds"
+#: Letters of usual size in an inch of a legend, and those that a handle takes.
+_LETTERS, _HANDLE = 11.0, 6
 #: Measures by sums over all states where these are feasible, and their axis labels.
 BIASES = (
     ("kl", KL),
@@ -148,11 +150,43 @@ def faint_grid(ax: Axes) -> None:
 
 
 def legend_below(figure: Figure, ax: Axes, columns: int, **style: Any) -> None:
-    """Draw the legend of one axes below all axes of the figure."""
+    """Draw the legend of one axes below all axes of the figure.
+
+    It has at most so many columns, fewer where the figure is narrower than its labels.
+    """
     handles, labels = ax.get_legend_handles_labels()
+    columns = fitting_columns(figure, labels, columns, small=style.get("fontsize") == "small")
     figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, frameon=False, **style
     )
+
+
+def fitting_columns(
+    figure: Figure, labels: Sequence[str], most: int, *, small: bool = False
+) -> int:
+    """Return how many columns of a legend fit the width of a figure, from 1 to `most`."""
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
+    letters = _LETTERS * (1.2 if small else 1.0) * figure.get_figwidth()
+    return min(most, max(1, int(letters / (_HANDLE + longest))))
+
+
+def panel_grid(
+    count: int, columns: int, size: tuple[float, float], empty: str, **shared: Any
+) -> tuple[Figure, NDArray[np.object_]]:
+    """Return a figure with `count` panels [row, column] of a size in inches; others are hidden.
+
+    Without any panel the figure says `empty`.
+    """
+    columns = max(1, min(columns, count))
+    rows = max(1, -(-count // columns))
+    width, height = size
+    figure = Figure(figsize=(width * columns, 0.8 + height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **shared)
+    for ax in axes.ravel()[count:]:
+        ax.set_axis_off()
+    if not count:
+        axes[0, 0].text(0.5, 0.5, empty, ha="center", va="center", color=GREY, wrap=True)
+    return figure, axes
 
 
 def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:

@@ -108,8 +108,13 @@ def _observed_rows(name: str, observed: ObservedAgainstState | Measured) -> list
         for k, label in enumerate(labels)
     ]
     for row in rows:
-        for key in ("error", "reference_error"):
-            if key in row and row[key] == 0:
+        # Draws without spread have an error of 0 as well.
+        value: Any = row["value"]
+        exact: Any = row.get("exact")
+        known = exact is not None and math.isclose(value, exact, rel_tol=1e-9)
+        sampled = "draws" in row and not known
+        for key, found in (("error", not sampled), ("reference_error", True)):
+            if found and row.get(key) == 0:
                 row[key] = "exact"
     return rows
 

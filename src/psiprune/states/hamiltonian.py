@@ -28,7 +28,8 @@ from psiprune.core.limits import CHAIN_SITES, DIAGONALISED_SITES, EXACT_SITES, P
 from psiprune.core.repr import WIDTH
 from psiprune.core.validation import check_count, check_number
 from psiprune.io.bytes import read_bytes
-from psiprune.states.pauli_terms import Terms, masks, real_coefficient, terms_of, text_terms
+from psiprune.states.pauli_terms import Terms, masks, real_coefficient, terms_of
+from psiprune.states.pauli_text import text_terms
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -111,8 +112,9 @@ class Hamiltonian:
 
     Args:
         terms: labels with coefficients, {"ZZI": -1.0}, the first letter for site 0; a list of
-            (coefficient, {site: letter}); text as OpenFermion prints it, "-1.0 [Z0 Z1] + 0.5 [X0]";
-            a SparsePauliOp of Qiskit, whose labels have qubit 0 last: qubit i is site i; a
+            (coefficient, {site: letter}); text such as "-Z0 Z1 + 0.5 X0", with `sites` also
+            "-sum_i Z_i Z_{i+1}", or as OpenFermion prints it, "-1.0 [Z0 Z1] + 0.5 [X0]"; a
+            SparsePauliOp of Qiskit, whose labels have qubit 0 last: qubit i is site i; a
             QubitOperator of OpenFermion; or a finite model of TeNPy on spins 1/2, up for bit 0.
         sites: N; needed only if the last sites have no letter and there are no labels.
         name: what messages and files call it.
@@ -137,7 +139,7 @@ class Hamiltonian:
 
     def __init__(self, terms: Terms, sites: int | None = None, *, name: str = "") -> None:
         """Check the terms, add up equal strings, and put them in order."""
-        length, listed = terms_of(terms)
+        length, listed = terms_of(terms, sites)
         given = list(listed)
         if not given:
             raise InputError(_NO_TERMS)
@@ -315,10 +317,11 @@ class Hamiltonian:
 
 
 def read_hamiltonian(path: str | os.PathLike[str], sites: int | None = None) -> Hamiltonian:
-    """Read a Hamiltonian from a text file of terms such as -1.0 [Z0 Z1] + 0.5 [X0].
+    """Read a Hamiltonian from a text file of terms such as -Z0 Z1 + 0.5 X0.
 
-    As OpenFermion prints a QubitOperator: sites count from 0, [] is the identity, lines may break
-    anywhere, and # begins a comment.
+    Or as OpenFermion prints a QubitOperator, -1.0 [Z0 Z1] + 0.5 [X0], where [] is the identity.
+    Sites count from 0, lines may break anywhere, and # begins a comment. With `sites` terms may be
+    sums such as sum_i Z_i Z_{i+1}.
 
     Raises:
         InputError: the file cannot be read or is larger than 64 MiB, or as in `Hamiltonian`, with
@@ -337,7 +340,7 @@ def read_hamiltonian(path: str | os.PathLike[str], sites: int | None = None) -> 
     if len(content) > _MOST_BYTES:
         raise InputError(f"{path}: must have at most {_MOST_BYTES} bytes; use fewer terms")
     listed = []
-    for place, value, letters in text_terms(text, str(path)):
+    for place, value, letters in text_terms(text, str(path), sites):
         masks(letters, CHAIN_SITES if sites is None else sites, place)
         listed.append((real_coefficient(value, place), letters))
     try:

@@ -10,19 +10,20 @@ The grammar, with blanks anywhere between its parts:
 
 Sites count from 0. `sum_i` applies to its own term and is over all i from 0 to N - 1 for which all
 sites of the term exist (open ends); (-1)^i is +1 on site 0. A number alone is a multiple of the
-identity. Text with brackets, "-1.0 [Z0 Z1] + 0.5 [X0]", is read as OpenFermion prints it.
+identity. Text with brackets, "-1.0 [Z0 Z1] + 0.5 [X0]", is read as OpenFermion prints it. There
+lines may break anywhere, here not between the letters of a term. # begins a comment.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from psiprune.core.exceptions import InputError
-from psiprune.states.hamiltonian import Hamiltonian
-from psiprune.states.pauli_terms import text_terms
+from psiprune.states.openfermion_text import Letters, Term, bracket_terms
+
+__all__ = ["Letters", "Term", "text_terms"]
 
 _SIGN = re.compile(r"\s*([+-])\s*")
 #: A plain number, with j if imaginary, or a complex number in parentheses.
@@ -30,6 +31,7 @@ _NUMBER = re.compile(r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?j?|\((?!-1\)\^)[^
 _SUM = re.compile(r"\s*sum_i(?![A-Za-z0-9_{])\s*\*?")
 _ALTERNATING = re.compile(r"\s*\(-1\)\^i\b\s*\*?")
 _LETTER = re.compile(r"\s*([A-Za-z])(?:(\d+)|_(\d+|i)(?![A-Za-z0-9_])|_\{\s*([^{}]*?)\s*\})\s*\*?")
+_BLANKS = re.compile(r"\s*")
 #: Z_i+1 without braces is more likely a slip than Z_i plus 1.
 _SLIP = re.compile(r"\s*[A-Za-z]_i[+-]\d")
 _INDEX = re.compile(r"(\d{1,9})|i(?:\s*([+-])\s*(\d{1,9}))?")
@@ -48,83 +50,112 @@ class _Site(NamedTuple):
         return self.offset + i * self.moving
 
 
-class _Term(NamedTuple):
+class _Written(NamedTuple):
     """A term of the sum before i is replaced by numbers."""
 
+    place: str
     text: str
-    coefficient: float
+    coefficient: complex
     summed: bool
     alternating: bool
     letters: list[tuple[str, _Site]]
 
 
-def pauli_sum(text: str, sites: int) -> Hamiltonian:
-    """Return the sum of Pauli strings that a text stands for, on this number of sites.
+def text_terms(text: str, source: str, sites: int | None = None) -> Iterator[Term]:
+    """Yield the terms of a text in either notation.
+
+    Args:
+        text: of the sum.
+        source: of the text, which begins messages.
+        sites: N; needed for `sum_i` alone.
 
     Raises:
-        InputError: the text has another form, a coefficient is not a real number, a letter is
-            unknown, a site is out of range or occurs twice in a string, or nothing remains.
-
-    Example:
-        >>> pauli_sum("sum_i Z_i Z_{i+1} - 0.5 X0", 3)
-        Hamiltonian(sites=3, terms=3: 1.0 [Z0 Z1] + -0.5 [X0] + 1.0 [Z1 Z2])
+        InputError: the text has another form, a letter is unknown or has no site, a site occurs
+            twice in a string, or in a sum is out of range.
     """
-    try:
-        if "[" in text:
-            terms = text_terms(text, "terms")
-            return Hamiltonian([(_real(value), letters) for _, value, letters in terms], sites)
-        strings = [string for term in _terms(text) for string in _strings(term, sites)]
-        return Hamiltonian(strings, sites)
-    except InputError as error:
-        raise InputError(f"observable: {_shown(text)!r}: {error}") from None
+    text = re.sub("#.*", "", text)
+    if "[" in text or "]" in text:
+        yield from bracket_terms(text, source)
+        return
+    for term in _terms(text, source):
+        try:
+            for value, letters in _strings(term, sites):
+                yield term.place, value, letters
+        except InputError as error:
+            raise InputError(f"{term.place}: {error}") from None
 
 
-def _terms(text: str) -> Iterator[_Term]:
+def _terms(text: str, source: str) -> Iterator[_Written]:
     """Yield the terms of a sum."""
-    position, first = 0, True
-    while first or position < len(text):
-        start, factor = position, 1.0
-        if sign := _SIGN.match(text, position):
-            factor, position = float(f"{sign[1]}1"), sign.end()
-        elif not first:
-            raise InputError(_unknown(text[position:]))
-        first, number = False, None
-        if number := _NUMBER.match(text, position):
-            factor, position = factor * _real(_number(number[1])), number.end()
-        if summed := _SUM.match(text, position):
-            position = summed.end()
-        if alternating := _ALTERNATING.match(text, position):
-            position = alternating.end()
-        letters = []
-        while letter := _LETTER.match(text, position):
-            if _SLIP.match(text, position):
-                raise InputError(
-                    f"{letter[0].strip()} is followed by a sign without a blank; write "
-                    f"{letter[1]}_{{i+1}} for the next site, or put blanks around the sign"
-                )
-            letters.append((_pauli(letter[1]), _site(letter)))
-            position = letter.end()
-        moving = any(site.moving for _, site in letters) or alternating is not None
-        if summed is None and moving:
+    begin = position = _blanks(text, 0)
+    line = 1 + text.count("\n", 0, begin)
+    while position == begin or position < len(text):
+        place = f"{source}: line {line}"
+        try:
+            term, end = _term(text, position, position == begin, place)
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from None
+        yield term
+        line += text.count("\n", position, end)
+        position = end
+
+
+def _blanks(text: str, position: int) -> int:
+    """Return where the blanks at a position end."""
+    found = _BLANKS.match(text, position)
+    return position if found is None else found.end()
+
+
+def _term(text: str, start: int, first: bool, place: str) -> tuple[_Written, int]:
+    """Return the term that begins at a position, and where it and the blanks after it end."""
+    position, factor = start, complex(1.0)
+    if sign := _SIGN.match(text, position):
+        position = sign.end()
+    elif not first:
+        raise InputError(_unknown(text[position:]))
+    if number := _NUMBER.match(text, position):
+        factor, position = _number(number[1]), number.end()
+    if sign is not None and sign[1] == "-":
+        factor = -factor  # a product with -1 would make inf NaN
+    if summed := _SUM.match(text, position):
+        position = summed.end()
+    if alternating := _ALTERNATING.match(text, position):
+        position = alternating.end()
+    letters: list[tuple[str, _Site]] = []
+    last = position
+    while letter := _LETTER.match(text, position):
+        if letters and "\n" in text[last : letter.start(1)]:
             raise InputError(
-                f"{text[start:position].strip()[:_SHOWN]!r} has i without sum_i; begin each term "
-                "over i with sum_i"
+                f"a line must begin with + or -, found {letter[0].strip()!r}; write the letters of "
+                "a product in one line"
             )
-        if summed is not None and not any(site.moving for _, site in letters):
-            raise InputError("sum_i needs a site with i after it, such as Z_i")
-        if not letters and number is None:
-            raise InputError(_unknown(text[position:]))
-        yield _Term(
-            text[start:position].strip(),
-            factor,
-            summed is not None,
-            alternating is not None,
-            letters,
+        if _SLIP.match(text, position):
+            raise InputError(
+                f"{letter[0].strip()} is followed by a sign without a blank; write "
+                f"{letter[1]}_{{i+1}} for the next site, or put blanks around the sign"
+            )
+        letters.append((_pauli(letter[1]), _site(letter)))
+        last, position = letter.start(1), letter.end()
+    written = text[start:position].strip()
+    moving = any(site.moving for _, site in letters)
+    if summed is None and (moving or alternating is not None):
+        raise InputError(
+            f"{written[:_SHOWN]!r} has i without sum_i; begin each term over i with sum_i"
         )
+    if summed is not None and not moving:
+        raise InputError("sum_i needs a site with i after it, such as Z_i")
+    if not letters and number is None:
+        raise InputError(_unknown(text[position:]))
+    sums = summed is not None, alternating is not None
+    return _Written(place, written, factor, *sums, letters), _blanks(text, position)
 
 
-def _strings(term: _Term, sites: int) -> Iterator[tuple[float, dict[int, str]]]:
+def _strings(term: _Written, sites: int | None) -> Iterator[tuple[complex, dict[int, str]]]:
     """Yield the Pauli strings of a term with their coefficients."""
+    if sites is None:
+        if term.summed:
+            raise InputError("sum_i needs the number of sites; give `sites`")
+        sites = 1 + max((site.offset for _, site in term.letters), default=0)
     for _, site in term.letters:
         if not site.moving and site.offset >= sites:
             raise InputError(
@@ -150,7 +181,7 @@ def _strings(term: _Term, sites: int) -> Iterator[tuple[float, dict[int, str]]]:
 
 
 def _number(written: str) -> complex:
-    """Return a coefficient; 2j and (1+2j) are read only to say that they are not allowed."""
+    """Return a coefficient, which may be complex, such as (1+2j), for the caller to refuse."""
     try:
         return complex(written.strip("()").replace(" ", ""))
     except ValueError:
@@ -158,15 +189,6 @@ def _number(written: str) -> complex:
             f"parentheses may only hold a number, found {_shown(written)!r}; write the terms one "
             "by one"
         ) from None
-
-
-def _real(value: complex) -> float:
-    if value.imag or not math.isfinite(value.real):
-        raise InputError(
-            f"coefficients must be finite and real, as an observable is Hermitian, found {value}; "
-            "give the real and the imaginary part as two observables"
-        )
-    return value.real
 
 
 def _pauli(letter: str) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from psiprune.experiments.tables import observable_losses
+
 Row = Mapping[str, Any]
 #: Settings that are no variant, as they are dimensions or belong to one.
 _DIMENSIONS = ("sites", "field", "seed", "shots_seed", "seeds")
@@ -27,10 +29,10 @@ def grid_of(rows: Sequence[Row]) -> xr.Dataset:
 
     Returns:
         prunable and prunable_all (1 where KL never doubled, else 0) over variant, sites, ratio
-        (h/J) and seed; fraction_pruned, kl_floor and the measures also over level;
-        correlation_length over ratio. `variant` names other settings that differ, such as
-        "surgeon, shots 1000", "" if none does. `seed` is that of the RBM, or if there are several
-        training sets a text such as "shots 1, RBM 0".
+        (h/J) and seed; fraction_pruned, kl_floor and the measures, with `observable_NAME_loss` of
+        further observables, also over level; correlation_length over ratio. `variant` names other
+        settings that differ, such as "surgeon, shots 1000", "" if none does. `seed` is that of the
+        RBM, or if there are several training sets a text such as "shots 1, RBM 0".
     """
     names = varied(rows)
     variants = [variant_of(row, names) for row in rows]
@@ -40,7 +42,8 @@ def grid_of(rows: Sequence[Row]) -> xr.Dataset:
     frame = pd.DataFrame(rows).assign(variant=variants, seed=[seeds[pair] for pair in pairs])
     frame["ratio"] = frame["field"] / frame["coupling"]
     whole = ["prunable", "prunable_all", "correlation_length"]
-    measures = ["fraction_pruned", "kl_floor", *MEASURES]
+    losses = [name for _, name, _ in observable_losses(frame)]
+    measures = ["fraction_pruned", "kl_floor", *MEASURES, *losses]
     for name in measures:
         if f"{name}_exact" in frame:
             frame[name] = frame[f"{name}_exact"].astype(float).fillna(frame[name])

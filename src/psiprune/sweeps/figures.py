@@ -24,6 +24,7 @@ from psiprune.reporting.figures import (
     PRUNED,
     draw_band,
     faint_grid,
+    fitting_columns,
     legend_below,
     log_grid,
     round_ticks,
@@ -36,8 +37,8 @@ _LENGTH = "correlation length ξ, infinite chain (sites)"
 _COLUMNS = 3
 #: Inches that the labels below a figure need.
 _MIN_WIDTH = 5.4
-#: Letters in a line of a variant's name, and in an inch of the legend.
-_LINE, _LETTERS = 40, 11.0
+#: Letters in a line of a variant's name.
+_LINE = 40
 #: Inches of a further line of a title or label.
 _LINE_HEIGHT = 0.18
 
@@ -102,21 +103,22 @@ def plot_phase_diagram(grid: xr.Dataset) -> Figure:
     return figure
 
 
-def plot_multiples(grid: xr.Dataset) -> Figure:
+def plot_multiples(grid: xr.Dataset, measure: str = "kl", label: str = KL) -> Figure:
     """Plot KL against the fraction pruned, a row for each size and a column for each field.
 
-    Lines are medians over seeds, bands 16 to 84 % of the seeds, one for each variant.
+    Lines are medians over seeds, bands 16 to 84 % of the seeds, one for each variant. Another
+    measure than KL may be given, with its label.
     """
     ratios, sizes = drawn_ratios(grid), grid["sites"].values
     width = max(_MIN_WIDTH, 1.2 + 2.4 * len(ratios))
     figure = Figure(figsize=(width, 1.0 + 2.2 * len(sizes)), layout="constrained")
     axes = figure.subplots(len(sizes), len(ratios), sharex=True, sharey="row", squeeze=False)
     for row, sites in zip(axes, sizes, strict=True):
-        row[0].set_ylabel(f"{sites} sites\n{KL}")
+        row[0].set_ylabel(f"{sites} sites\n{label}")
         for ax, ratio in zip(row, ratios, strict=True):
             for k, variant in enumerate(drawn_variants(grid)):
                 path = grid.sel(sites=sites, ratio=ratio, variant=variant)
-                values = path["kl"].where(path["kl"] > 0)
+                values = path[measure].where(path[measure] > 0)
                 known = values.notnull().any("seed")
                 if known.any():
                     pruned = path["fraction_pruned"].sel(level=known).median("seed")
@@ -177,8 +179,7 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     # Of the panel with the most lines, as a size may lack some variants.
     fullest = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1]))
     labels = fullest.get_legend_handles_labels()[1]
-    letters = 6 + max((len(line) for label in labels for line in label.split("\n")), default=0)
-    columns = min(4, max(1, int(figure.get_figwidth() * _LETTERS / letters)))
+    columns = fitting_columns(figure, labels, 4)
     # Matplotlib fills the legend column by column.
     rows = -(-len(labels) // columns)
     further = max(

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from psiprune.experiments.ensemble import methods_of, seeds_of
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
+from psiprune.metrics.observable_text import read_observables
 from psiprune.metrics.selectors import check_state_metric
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.tasks import Point, Run, Stage
@@ -31,7 +32,7 @@ def points_of(settings: SweepSettings) -> list[AnyPoint]:
     """Return all points of a grid in its order, without repetitions.
 
     Raises:
-        InputError: `until` names an unknown measure.
+        InputError: `until` names an unknown measure, or an observable cannot be read.
     """
     points: dict[str, AnyPoint] = {}
     for configuration in settings.configurations():
@@ -63,7 +64,8 @@ def _points(settings: EnsembleSettings) -> Iterator[AnyPoint]:
     elif settings.until is not None or settings.rewind_epoch is not None:
         # The limit depends on all seeds, and rewinding needs an RBM that no stage saves.
         if settings.until is not None:
-            check_state_metric(settings.until.measure)
+            names = read_observables(settings.observable or (), settings.sites)
+            check_state_metric(settings.until.measure, names)
         yield Run(settings)
     else:
         for seed in seeds_of(settings):

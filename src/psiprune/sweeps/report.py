@@ -10,11 +10,13 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import band
+from psiprune.experiments.tables import observable_losses
 from psiprune.io.provenance import facts_of
 from psiprune.io.run import read_provenance
 from psiprune.io.toml import read_toml
@@ -144,7 +146,7 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     done = len({row["point"] for row in rows})
     levels = [row for row in rows if row.get("prunable") is not None]  # of studies
     grid = grid_of(levels) if levels else None
-    figures = {} if grid is None else {name: plot(grid) for name, (plot, *_) in _FIGURES.items()}
+    figures = {} if grid is None else figures_of(grid)
     if figures:
         save_figures(figures, root / "figures")
     runs = {point.last.key for point in points if isinstance(point, Run)}
@@ -160,6 +162,27 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     )
     page = write_report(root / "report.html", report)
     return Reported(page, len(points), done, len(failures))
+
+
+def figures_of(grid: xr.Dataset) -> dict[str, Figure]:
+    """Return the figures of studies: prunable, phases, multiples, observable_NAME for each."""
+    figures = {name: plot(grid) for name, (plot, *_) in _FIGURES.items()}
+    for label, loss, _ in observable_losses(grid):
+        shown = f"|Δ {label[3:-1]}|"
+        figures[loss.removesuffix("_loss")] = plot_multiples(grid, loss, shown)
+    return figures
+
+
+def _about(figure: str) -> tuple[str, str]:
+    """Return title and description of a figure by its name."""
+    if figure in _FIGURES:
+        return _FIGURES[figure][1:]
+    name = figure.removeprefix("observable_")
+    return f"{name} through pruning", (
+        f"Small line plots of the largest distance of {name} from that of the state against the "
+        "fraction of weights pruned, a row for each size and a column for each field. A table "
+        "below has the ends."
+    )
 
 
 def _read_failures(root: Path, points: Sequence[AnyPoint]) -> list[Outcome]:
@@ -195,7 +218,7 @@ def sweep_report(
         points: number of points in the grid.
         done: number of these that are done.
         failures: of the last call of `sweep`.
-        figures: prunable, phases, multiples.
+        figures: result of `figures_of`, {} without a grid.
         provenance: versions, machine and configuration.
         experiment: its name in the configuration.
         finals: result of `final_values` for complete runs.
@@ -213,11 +236,15 @@ def sweep_report(
         )
         sentences += filter(None, (minimum(grid, each) for each in where))
     for name, figure in figures.items():
-        _, heading, description = _FIGURES[name]
-        missing = [] if grid is None else left_out(grid, fields=name == "multiples")
+        heading, description = _about(name)
+        fields = name not in ("prunable", "phases")
+        missing = [] if grid is None else left_out(grid, fields=fields)
         sections.append(Section(name, heading, picture(figure, description), missing))
     if grid is not None:
         sections.append(Section("numbers", "The fraction prunable in numbers", table=_table(grid)))
+        if any(observable_losses(grid)):
+            table = _observables(grid)
+            sections.append(Section("observables", "Observables in numbers", table=table))
     if finals:
         sections.append(Section("ends", "Complete runs", table=final_table(finals, TABLE)))
     if failures:
@@ -258,6 +285,34 @@ def _table(grid: xr.Dataset) -> Table:
     head = ["sites", "variant", "h/J", "median", "16 %", "84 %", "seeds", "dense KL"]
     caption = "Fraction of the weights that can be removed before KL has doubled"
     return Table(caption, [*head, "dense KL / floor"], rows)
+
+
+def _observables(grid: xr.Dataset) -> Table:
+    """Return how far observables are from the state: of dense RBMs and at the end of the paths."""
+    rows: list[list[str | Number]] = []
+    for (_, loss, _), *values in product(
+        observable_losses(grid), *(grid[name].values for name in ("variant", "sites", "ratio"))
+    ):
+        at = dict(zip(("variant", "sites", "ratio"), values, strict=True))
+        paths = grid[loss].sel(at).transpose("seed", "level").values
+        paths = [path[~np.isnan(path)] for path in paths if not np.isnan(path).all()]
+        if not paths:
+            continue
+        name = loss.removeprefix("observable_").removesuffix("_loss")
+        first, last = (
+            Number(
+                value,
+                significant(value),
+                f"{TABLE}: median over seed of {loss}{position({**at, 'level': level})}",
+            )
+            for level, k in (("first", 0), ("last", -1))
+            for value in [float(np.median([path[k] for path in paths]))]
+        )
+        labels = [name, str(at["sites"]), str(at["variant"]), f"{at['ratio']:g}"]
+        rows.append([*labels, first, last, str(len(paths))])
+    head = ["observable", "sites", "variant", "h/J", "dense", "most pruned", "seeds"]
+    caption = "Largest distance |O - O_ref| of observables from the state, medians over seeds"
+    return Table(caption, head, rows)
 
 
 def _dense(medians: xr.DataArray, at: Mapping[str, Hashable]) -> Number:

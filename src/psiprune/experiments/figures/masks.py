@@ -24,6 +24,7 @@ from psiprune.reporting.figures import (
     faint_grid,
     legend_below,
     log_y,
+    panel_grid,
     round_ticks,
 )
 from psiprune.reporting.labels import field_label
@@ -188,11 +189,8 @@ def plot_links(masks: xr.Dataset) -> Figure:
     fields, width = masks["field"].values, masks["width"].values[-1]
     kinds = [str(variant) for variant in masks["variant"].values if str(variant) in _CHOSEN]
     panels = [(field, kind) for field in fields for kind in kinds]
-    rows = -(-len(panels) // 2)
-    figure = Figure(figsize=(9.2, 1.0 + 3.2 * rows), layout="constrained")
-    axes = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
-    for ax in axes.ravel()[len(panels) :]:
-        ax.set_axis_off()
+    empty = "no kind of mask that chooses links by the shots"
+    figure, axes = panel_grid(len(panels), 2, (4.6, 3.2), empty, sharex=True, sharey=True)
     for ax, (field, kind) in zip(axes.ravel(), panels, strict=False):
         _links(ax, masks.sel(field=field, width=width, variant=kind))
         label = f"{_VARIANTS[kind][3]}, {field_label(masks, field)}"
@@ -234,12 +232,8 @@ def plot_masks(masks: xr.Dataset) -> Figure:
         for variant in masks["variant"].values
         if variant != "dense" and bool(masks["mask"].sel(variant=variant).any())
     ]
-    columns = min(4, len(shown))
-    rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(3.2 * columns, 0.6 + 2.8 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.ravel()[len(shown) :]:
-        ax.set_axis_off()
+    empty = "no mask of the first field and seed"
+    figure, axes = panel_grid(len(shown), 4, (3.2, 2.8), empty)
     for ax, variant in zip(axes.ravel(), shown, strict=False):
         ax.imshow(masks["mask"].sel(variant=variant), cmap="Greys", aspect="auto")
         ax.set_title(_VARIANTS[str(variant)][3], fontsize="medium")
