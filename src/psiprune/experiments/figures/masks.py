@@ -42,11 +42,12 @@ _VARIANTS = {
     "synflow": (PURPLE, "X", "--", "SynFlow"),
     "magnitude": (YELLOW, "d", "--", "dense, pruned by magnitude"),
     "surgeon": (YELLOW, "h", "-", "dense, pruned by surgeon"),
+    "scale-free-surgeon": (ORANGE, "*", "--", "scale-free, pruned by surgeon"),
 }
 #: Compared over several sizes.
-_SCALED = ("dense", "scale-free", "cluster", "surgeon")
+_SCALED = ("dense", "scale-free", "cluster", "surgeon", "scale-free-surgeon")
 #: Choose links by the shots; and the rule to compare with.
-_CHOSEN = ("scale-free", "snip", "magnitude", "surgeon")
+_CHOSEN = ("scale-free", "snip", "magnitude", "surgeon", "scale-free-surgeon")
 _MEASURES = (("kl", KL), ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"))
 _MPS = "MPS, bond dimension {}"
 
@@ -104,7 +105,8 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
     """Draw KL per site against weights per site for runs of several sizes; a column for each h/J.
 
     Columns are the fields of the first run. Colours are sizes, markers the kinds dense, scale-free,
-    windows and pruned by surgeon. Lines connect medians over seeds for one number of hidden units.
+    both pruned by surgeon, and windows. Lines connect medians over seeds for one number of hidden
+    units.
     """
     ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
     figure = Figure(figsize=(3.0 + 5.4 * len(ratios), 6.0), layout="constrained")
