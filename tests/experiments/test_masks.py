@@ -21,6 +21,7 @@ from psiprune.experiments.figures.masks import (
     plot_links,
     plot_masks,
     plot_scaling,
+    plot_shots,
 )
 from psiprune.experiments.links import links_by_length
 from psiprune.experiments.mask_kinds import constructed_mask
@@ -45,6 +46,7 @@ CONSTRUCTED = ("scale-free", "cluster", "power-law-0", "power-law-1", "power-law
 PRUNED = ("magnitude", "surgeon", "scale-free-surgeon")
 VARIANTS = ("dense", *CONSTRUCTED, "snip", "grasp", "synflow", *PRUNED)
 KINDS = ("scale-free", "cluster", "surgeon", "scale-free-surgeon")
+PRUNED_LABELS = ("dense, pruned by surgeon", "scale-free, pruned by surgeon")
 
 
 def settings(**changes: Any) -> pp.MasksSettings:
@@ -371,6 +373,26 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
     )
     pictures = [ax for ax in plot_masks(masks).get_axes() if ax.images]
     assert len(pictures) == len(KINDS) - 1  # pruned scale-free RBMs have fewer weights
+
+
+def test_the_figure_against_shots_has_the_best_rbm_of_each_kind(masks: xr.Dataset) -> None:
+    """Of several runs with as many shots too, such as other weight decays."""
+    better = masks.assign(kl=masks["kl"] * (2.0 - 1.5 * (masks["count"] == 6)))
+    more = masks.assign(kl=masks["kl"] * 0.1).assign_attrs(shots=2000)
+    (ax,) = plot_shots([more, masks, better]).get_axes()
+    lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in ax.lines}
+    assert set(lines) == {"dense", "scale-free", "windows", *PRUNED_LABELS}
+    medians = masks["kl"].sel(field=1.0, width=2).median("seed")
+    dense = float(medians.sel(variant="dense", count=8))
+    np.testing.assert_allclose(lines["dense"], [[200, dense], [2000, 0.1 * dense]])
+    one = medians.sel(variant="scale-free")
+    least = [
+        min(float(one.sel(count=5)), 0.5 * float(one.sel(count=6))),
+        0.1 * float(one.min()),
+    ]
+    np.testing.assert_allclose(lines["scale-free"][:, 1], least)
+    assert {text.get_text() for text in ax.texts} <= {"5", "6"}
+    assert len(ax.texts) == 2
 
 
 def test_without_a_bias_the_figure_has_kl_only(masks: xr.Dataset) -> None:

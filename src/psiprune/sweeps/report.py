@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import band
+from psiprune.experiments.figures.masks import plot_shots
+from psiprune.io.netcdf import read_dataset
 from psiprune.io.provenance import facts_of
 from psiprune.io.run import read_provenance
 from psiprune.io.toml import read_toml
@@ -68,6 +70,12 @@ _FIGURES = {
         "size and a column for each field.",
     ),
 }
+_SHOTS = (
+    "KL against shots",
+    "Line plots of KL divergence against the number of shots, a panel for each size and field: for "
+    "each kind of mask, and for dense RBMs, the numbers of weights and hidden units of lowest "
+    "median. The numbers beside the points are the weights of the best mask.",
+)
 #: Title, and the RBMs of each point, by experiment.
 _ABOUT: Mapping[str, tuple[str, str]] = {
     "study": (
@@ -145,6 +153,13 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     levels = [row for row in rows if row.get("prunable") is not None]  # of studies
     grid = grid_of(levels) if levels else None
     figures = {} if grid is None else {name: plot(grid) for name, (plot, *_) in _FIGURES.items()}
+    masks = [
+        read_dataset(point.last.result(root), "masks")
+        for point in points
+        if isinstance(point, Run) and point.experiment == "masks" and point.last.done(root)
+    ]
+    if len({run.attrs["shots"] for run in masks}) > 1:
+        figures["shots"] = plot_shots(masks)
     if figures:
         save_figures(figures, root / "figures")
     runs = {point.last.key for point in points if isinstance(point, Run)}
@@ -195,7 +210,7 @@ def sweep_report(
         points: number of points in the grid.
         done: number of these that are done.
         failures: of the last call of `sweep`.
-        figures: prunable, phases, multiples.
+        figures: prunable, phases, multiples, shots.
         provenance: versions, machine and configuration.
         experiment: its name in the configuration.
         finals: result of `final_values` for complete runs.
@@ -213,7 +228,7 @@ def sweep_report(
         )
         sentences += filter(None, (minimum(grid, each) for each in where))
     for name, figure in figures.items():
-        _, heading, description = _FIGURES[name]
+        heading, description = _SHOTS if name == "shots" else _FIGURES[name][1:]
         missing = [] if grid is None else left_out(grid, fields=name == "multiples")
         sections.append(Section(name, heading, picture(figure, description), missing))
     if grid is not None:
