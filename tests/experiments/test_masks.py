@@ -21,6 +21,7 @@ from psiprune.experiments.figures.masks import (
     plot_links,
     plot_masks,
     plot_scaling,
+    plot_shots,
 )
 from psiprune.experiments.links import links_by_length
 from psiprune.experiments.mask_kinds import constructed_mask
@@ -42,8 +43,10 @@ from psiprune.states.mps import MPS
 from undefined import check_figure
 
 CONSTRUCTED = ("scale-free", "cluster", "power-law-0", "power-law-1", "power-law-2", "random")
-VARIANTS = ("dense", *CONSTRUCTED, "snip", "grasp", "synflow", "magnitude", "surgeon")
-KINDS = ("scale-free", "cluster", "surgeon")
+PRUNED = ("magnitude", "surgeon", "scale-free-surgeon")
+VARIANTS = ("dense", *CONSTRUCTED, "snip", "grasp", "synflow", *PRUNED)
+KINDS = ("scale-free", "cluster", "surgeon", "scale-free-surgeon")
+PRUNED_LABELS = ("dense, pruned by surgeon", "scale-free, pruned by surgeon")
 
 
 def settings(**changes: Any) -> pp.MasksSettings:
@@ -90,6 +93,7 @@ def test_the_dataset_is_labelled(run: Path, masks: xr.Dataset) -> None:
         [True, True, False],
         [False, True, False],  # three sites for each unit
         [True, True, False],
+        [True, False, False],  # from the scale-free RBM of 6 weights
     ]
     units = {name: masks[name].attrs["units"] for name in ("kl", "energy", "processor_seconds")}
     assert units == {"kl": "nat", "energy": "energy", "processor_seconds": "s"}
@@ -129,11 +133,16 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
     for name, mask in expected.items():
         rbm = pp.train(shots, start=local_rbm(shots, 2, 1, mask), method=chosen.train, seed=1)
         np.testing.assert_array_equal(rbm_of(run, f"2-{name}-6").weights, rbm.weights)
-    rbm = dense
-    for step, count in enumerate((6, 5), 1):
-        rbm = prune_to_count(rbm, count, pp.PruneSettings(criterion="surgeon"), 1, step)
-        rbm = fine_tuned(rbm, shots, chosen.fine_tune, 1, step)
-        np.testing.assert_array_equal(rbm_of(run, f"2-surgeon-{count}").weights, rbm.weights)
+    scale_free = rbm_of(run, "2-scale-free-6")
+    for name, start, counts in (
+        ("surgeon", dense, (6, 5)),
+        ("scale-free-surgeon", scale_free, (5,)),
+    ):
+        rbm = start
+        for step, count in enumerate(counts, 1):
+            rbm = prune_to_count(rbm, count, pp.PruneSettings(criterion="surgeon"), 1, step)
+            rbm = fine_tuned(rbm, shots, chosen.fine_tune, 1, step)
+            np.testing.assert_array_equal(rbm_of(run, f"2-{name}-{count}").weights, rbm.weights)
 
 
 def test_masks_by_name() -> None:
@@ -310,6 +319,13 @@ def test_what_is_compared_depends_on_the_size() -> None:
     assert pp.MasksSettings(sites=200, widths=(200,)).counts(200, "cluster")[0] == 600
 
 
+def test_a_pruned_scale_free_rbm_needs_one_to_start_from() -> None:
+    alone = pp.MasksSettings(kinds=("scale-free-surgeon",), weights_per_site=(3, 5, 7))
+    assert alone.variants == ("dense", "scale-free", "scale-free-surgeon")
+    assert alone.counts(9, "scale-free") == [54, 90, 126]
+    assert alone.counts(9, "scale-free-surgeon") == [54, 90]
+
+
 def test_masks_train_by_natural_gradient_where_dense_rbms_cannot() -> None:
     tables: dict[str, Any] = {"dense_train": {"epochs": 7}}
     sized = pp.MasksSettings(sites=400, **tables).for_size()
@@ -342,7 +358,11 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
     drawn = {str(bar.get_label()): bar for bar in ax.containers}
     assert set(drawn) == {"dense", "scale-free", "windows", "dense, pruned by surgeon"}
     axes = plot_links(masks).get_axes()
-    assert [ax.get_title().split(",")[0] for ax in axes] == ["scale-free", "dense"]
+    assert [ax.get_title().split(",")[0] for ax in axes][:3] == [
+        "scale-free",
+        "dense",
+        "scale-free",
+    ]
     one = masks.sel(field=1.0, width=2, variant="scale-free", count=6).sum("seed")
     kept, possible = (one[name].values for name in ("links", "possible_links"))
     share = np.array([kept[1] / possible[1], kept[2:].sum() / possible[2:].sum()])
@@ -352,7 +372,27 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
         np.column_stack([[1, 6**0.5], np.where(share > 0, share, np.nan)]),
     )
     pictures = [ax for ax in plot_masks(masks).get_axes() if ax.images]
-    assert len(pictures) == len(KINDS)
+    assert len(pictures) == len(KINDS) - 1  # pruned scale-free RBMs have fewer weights
+
+
+def test_the_figure_against_shots_has_the_best_rbm_of_each_kind(masks: xr.Dataset) -> None:
+    """Of several runs with as many shots too, such as other weight decays."""
+    better = masks.assign(kl=masks["kl"] * (2.0 - 1.5 * (masks["count"] == 6)))
+    more = masks.assign(kl=masks["kl"] * 0.1).assign_attrs(shots=2000)
+    (ax,) = plot_shots([more, masks, better]).get_axes()
+    lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in ax.lines}
+    assert set(lines) == {"dense", "scale-free", "windows", *PRUNED_LABELS}
+    medians = masks["kl"].sel(field=1.0, width=2).median("seed")
+    dense = float(medians.sel(variant="dense", count=8))
+    np.testing.assert_allclose(lines["dense"], [[200, dense], [2000, 0.1 * dense]])
+    one = medians.sel(variant="scale-free")
+    least = [
+        min(float(one.sel(count=5)), 0.5 * float(one.sel(count=6))),
+        0.1 * float(one.min()),
+    ]
+    np.testing.assert_allclose(lines["scale-free"][:, 1], least)
+    assert {text.get_text() for text in ax.texts} <= {"5", "6"}
+    assert len(ax.texts) == 2
 
 
 def test_figures_of_kinds_that_choose_no_links(masks: xr.Dataset) -> None:
@@ -370,7 +410,7 @@ def test_without_a_bias_the_figure_has_kl_only(masks: xr.Dataset) -> None:
 def test_the_table_compares_with_dense_rbms_of_as_many_units(masks: xr.Dataset) -> None:
     found = table_numbers("masks", masks)["masks"]["h=1"]
     rows = {(row["width"], row["variant"], row["count"]): row for row in found["rows"]}
-    assert len(rows) == 1 + 2 + 1 + 2
+    assert len(rows) == 1 + 2 + 1 + 2 + 1
     one = masks["kl"].sel(field=1.0, width=2)
     ratio = one.sel(variant="cluster", count=6) / one.sel(variant="dense", count=8)
     row = rows[2, "cluster", 6]

@@ -91,6 +91,21 @@ def test_a_run_is_that_of_its_command(
     check_same_run(own, runs_of(own)[0], tmp_path / "sweep", tmp_path / "plain")
 
 
+@pytest.mark.slow
+def test_masks_over_shots_have_a_figure(tmp_path: Path) -> None:
+    grid = (GridSettings(product={"shots": (100, 200)}),)
+    own = pp.SweepSettings(masks=tiny.masks_settings(), grid=grid)
+    assert pp.sweep(own, tmp_path, "serial").done == 2
+    assert tiny.call("report", tmp_path).status == 0
+    assert (tmp_path / "figures/shots.svg").exists()
+    assert "KL against shots" in (tmp_path / "report.html").read_text()
+    # One number of shots has none.
+    alone = pp.SweepSettings(masks=tiny.masks_settings())
+    assert pp.sweep(alone, tmp_path / "alone", "serial").done == 1
+    assert tiny.call("report", tmp_path / "alone").status == 0
+    assert not (tmp_path / "alone/figures").exists()
+
+
 def test_runs_share_their_states_and_shots(swept_runs: Path) -> None:
     one, two = (point.last.folder(swept_runs) for point in runs_of(sparse_sweep()))
     for file in ("state.nc", "shots.nc"):

@@ -53,6 +53,7 @@ def run_masks(
       `power_law_mask` and `random_mask`;
     - snip, grasp, synflow: `pretraining_mask` of the seed's initial weights;
     - magnitude, surgeon: the dense RBM pruned by that criterion, with fine-tuning after each step;
+    - scale-free-surgeon: the scale-free RBM with the most weights pruned by surgeon;
     - dense: all weights, the comparison.
 
     All RBMs with a mask train by the same method from the same initial weights. The folder holds

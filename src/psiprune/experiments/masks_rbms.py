@@ -14,8 +14,14 @@ import xarray as xr
 from psiprune.core.threads import single_thread
 from psiprune.experiments.cache import cached_training
 from psiprune.experiments.ensemble import Member
-from psiprune.experiments.mask_kinds import constructed_mask
-from psiprune.experiments.masks_settings import CONSTRUCTED, DENSE, PRUNED, MasksSettings
+from psiprune.experiments.mask_kinds import SCALE_FREE, constructed_mask
+from psiprune.experiments.masks_settings import (
+    CONSTRUCTED,
+    DENSE,
+    PRUNED,
+    SCALE_FREE_SURGEON,
+    MasksSettings,
+)
 from psiprune.experiments.recording import final_measures
 from psiprune.experiments.stopwatch import Stopwatch
 from psiprune.experiments.trainer import Trainer
@@ -124,7 +130,7 @@ def prune_family(
     family: Family,
     callback: Callback,
 ) -> dict[Cell, xr.Dataset]:
-    """Return the dense RBM pruned to each number of weights, and their measures, from their files.
+    """Return an RBM pruned to each number of weights, and their measures, from their files.
 
     Until all are written each step has a file in a folder, so a kill costs one step.
     """
@@ -132,14 +138,14 @@ def prune_family(
     counts = settings.counts(width, variant)[::-1]
     parts = member.folder / f"{width}-{variant}"
     if not all(family.file(count).exists() for count in counts):
-        dense = Family(member, width, DENSE)
-        total = settings.sites * width
-        seconds = math.nan if parts.exists() else watch.seconds(dense.name(total))
+        start, total = _unpruned(settings, family)
+        seconds = math.nan if parts.exists() else watch.seconds(start.name(total))
         parts.mkdir(exist_ok=True)
+        criterion = "surgeon" if variant == SCALE_FREE_SURGEON else variant
         path = Trainer(settings, member, parts, callback).pruned(
-            load_rbm(dense.file(total)),
+            load_rbm(start.file(total)),
             pruning_counts(settings, family),
-            PruneSettings(criterion=variant),  # type: ignore[arg-type]
+            PruneSettings(criterion=criterion),  # type: ignore[arg-type]
             settings.fine_tune,
         )
         with single_thread():
@@ -156,9 +162,17 @@ def prune_family(
     return {Cell(family, count): read_dataset(family.file(count), "rbm") for count in counts}
 
 
+def _unpruned(settings: MasksSettings, family: Family) -> Cell:
+    """Return the RBM that a pruning path starts from."""
+    if family.variant == SCALE_FREE_SURGEON:
+        most = settings.counts(family.width, SCALE_FREE)[-1]
+        return Cell(family._replace(variant=SCALE_FREE), most)
+    return Cell(family._replace(variant=DENSE), settings.sites * family.width)
+
+
 def pruning_counts(settings: MasksSettings, family: Family) -> list[int]:
-    """Return the numbers of weights of a pruning path: the dense one, steps between, the wanted."""
-    path = [settings.sites * family.width]
+    """Return the numbers of weights of a pruning path: the first, steps between, the wanted."""
+    path = [_unpruned(settings, family).weights]
     for count in settings.counts(family.width, family.variant)[::-1]:
         while (step := round(path[-1] * (1.0 - settings.prune_fraction))) > count:
             # A fraction below one weight would not end.

@@ -20,10 +20,12 @@ Constructed = Literal[
 ]
 #: Made from the initial weights.
 Scored = Literal["snip", "grasp", "synflow"]
-#: The dense RBM pruned by a criterion, with fine-tuning after each step.
-Pruned = Literal["magnitude", "surgeon"]
+#: The dense RBM, or the scale-free one with the most weights, pruned by a criterion, with
+#: fine-tuning after each step.
+Pruned = Literal["magnitude", "surgeon", "scale-free-surgeon"]
 Kind = Literal[Constructed, Scored, Pruned]
 DENSE = "dense"
+SCALE_FREE_SURGEON = "scale-free-surgeon"
 CONSTRUCTED, SCORED, PRUNED = (get_args(kinds) for kinds in (Constructed, Scored, Pruned))
 #: The order of the variants in datasets, tables and figures.
 VARIANTS = (DENSE, *CONSTRUCTED, *SCORED, *PRUNED)
@@ -90,13 +92,15 @@ class MasksSettings(EnsembleSettings):
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The dense RBM and all kinds, in the order of `VARIANTS`."""
+        """The dense RBM, all kinds and what they start from, in the order of `VARIANTS`."""
         kinds: tuple[str, ...] | None = self.kinds
         if kinds is None:
             width = max(self.all_widths)
             small = min(self.sites, width) <= EXACT_GRADIENT_UNITS
             small = small and (self.sites + 1) * (width + 1) - 1 <= FISHER_PARAMETERS
             kinds = (*CONSTRUCTED, *SCORED, *PRUNED) if small else CONSTRUCTED
+        if SCALE_FREE_SURGEON in kinds:
+            kinds = (*kinds, "scale-free")
         return tuple(name for name in VARIANTS if name == DENSE or name in kinds)
 
     def counts(self, width: int, variant: str) -> list[int]:
@@ -107,8 +111,9 @@ class MasksSettings(EnsembleSettings):
         from psiprune.experiments.mask_kinds import least_weights  # loads xarray
 
         least = least_weights(variant, width, self.sites)
-        counts = {round(ratio * self.sites) for ratio in self.weights_per_site}
-        return sorted(count for count in counts if least <= count < dense)
+        of_sites = {round(ratio * self.sites) for ratio in self.weights_per_site}
+        counts = sorted(count for count in of_sites if least <= count < dense)
+        return counts[:-1] if variant == SCALE_FREE_SURGEON else counts
 
     def _sized(self, name: str, method: Method | MethodBySize) -> Method:
         """Return a method as it is or by size, where a mask leaves few enough parameters."""
@@ -139,14 +144,40 @@ class MasksSettings(EnsembleSettings):
                         f"found {self.sites} sites and {width} hidden units; omit it"
                     )
             biases = self.sites + width
-            if "surgeon" in self.variants and dense + biases > FISHER_PARAMETERS:
+            start = {"surgeon": dense, SCALE_FREE_SURGEON: counts[-1]}
+            for kind in start.keys() & set(self.variants):
+                if start[kind] + biases > FISHER_PARAMETERS:
+                    raise ValueError(
+                        f"kinds: '{kind}' supports at most {FISHER_PARAMETERS:,} parameters, found "
+                        f"{start[kind] + biases:,} of the RBM that it prunes; omit it"
+                    )
+            asked = self.kinds is not None and SCALE_FREE_SURGEON in self.kinds
+            if asked and not self.counts(width, SCALE_FREE_SURGEON):
                 raise ValueError(
-                    f"kinds: 'surgeon' supports at most {FISHER_PARAMETERS:,} parameters, found "
-                    f"{dense + biases:,} of the dense RBM; omit it"
+                    f"kinds: '{SCALE_FREE_SURGEON}' prunes the scale-free RBM with the most "
+                    f"weights to the other numbers of weights, found only {counts[-1]} for {width} "
+                    "hidden units; give two or more weights_per_site"
                 )
+            self._check_pairs(width)
             train = self._sized("train", self.train)
             if isinstance(train, NaturalGradient) and counts[-1] + biases > FISHER_PARAMETERS:
                 raise ValueError(
                     f"weights_per_site: 'natural' trains at most {FISHER_PARAMETERS:,} parameters, "
                     f"found {counts[-1] + biases:,}; use less or train.method 'pcd'"
                 )
+
+    def _check_pairs(self, width: int) -> None:
+        """Refuse numbers of weights that pruning in pairs of mirror images does not meet."""
+        symmetry = getattr(self.fine_tune, "symmetry", None)
+        if symmetry in (None, "flip"):
+            return
+        pruned = [
+            count for kind in PRUNED if kind in self.variants for count in self.counts(width, kind)
+        ]
+        odd = [count for count in pruned if count % 2]
+        if odd or (pruned and self.sites * width % 2):
+            found = odd[0] if odd else self.sites * width
+            raise ValueError(
+                f"weights_per_site: with fine_tune.symmetry '{symmetry}' weights are pruned in "
+                f"pairs, so all numbers of weights must be even, found {found}"
+            )

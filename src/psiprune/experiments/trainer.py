@@ -20,6 +20,7 @@ from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.training.method import Method
+from psiprune.training.symmetry import symmetry_of
 from psiprune.training.train import Callback, new_rbm, train
 
 Chosen = TypeVar("Chosen", bound=EnsembleSettings)
@@ -87,13 +88,14 @@ class Trainer(Generic[Chosen]):
     ) -> Iterator[RBM]:
         """Yield the RBM, and after it one of each further count."""
         shots, seed = self.member.problem.shots, self.member.seed
+        symmetry = None if tuning is None else symmetry_of(tuning)
         yield rbm
         for step, count in enumerate(counts[1:], 1):
 
             def make(
                 checkpoints: Checkpoints, rbm: RBM = rbm, step: int = step, count: int = count
             ) -> RBM:
-                pruned = prune_to_count(rbm, count, how, seed, step)
+                pruned = prune_to_count(rbm, count, how, seed, step, symmetry=symmetry)
                 return fine_tuned(
                     pruned, shots, tuning, seed, step, self.callback, checkpoints=checkpoints
                 )

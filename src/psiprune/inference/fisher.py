@@ -221,16 +221,19 @@ def damped_factor(matrix: Float64, damping: float) -> tuple[Float64, float]:
         _fill_upper(matrix.T)  # restores the lower triangle
 
 
-def damped_inverse(fisher: Float64, damping: float) -> Float64:
-    """Return (F + lambda 1)^-1 by Cholesky, lambda = damping * mean of the diagonal of F.
+def absolute_damping(fisher: Float64, damping: float) -> float:
+    """Return lambda = damping * mean of the diagonal of F.
 
-    lambda is at least 1e-10, so that rounding cannot make the matrix indefinite where p(v) hardly
-    depends on the parameters: F has differences of numbers up to 1. A mean of 0 counts as 1. See
-    `damped_factor`.
+    It is at least 1e-10, so that rounding cannot make the matrix indefinite where p(v) hardly
+    depends on the parameters: F has differences of numbers up to 1. A mean of 0 counts as 1.
     """
     mean = float(np.trace(fisher)) / len(fisher)
-    matrix = np.array(fisher, order="F")
-    factor, _ = damped_factor(matrix, max(_LEAST, damping * (mean if mean > 0 else 1.0)))
+    return max(_LEAST, damping * (mean if mean > 0 else 1.0))
+
+
+def damped_inverse(fisher: Float64, damping: float) -> Float64:
+    """Return (F + lambda 1)^-1 by Cholesky; see `absolute_damping` and `damped_factor`."""
+    factor, _ = damped_factor(np.array(fisher, order="F"), absolute_damping(fisher, damping))
     inverse = inverse_in_place(factor)
     _fill_upper(inverse)
     return inverse

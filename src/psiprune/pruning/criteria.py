@@ -16,6 +16,8 @@ from psiprune.inference.fisher import check_samples, damped_inverse, model_fishe
 from psiprune.inference.observed_fisher import observed_fisher, observed_variances
 from psiprune.rbm.likelihood import WeightedConfigurations, to_vector, unique_configurations
 from psiprune.rbm.model import RBM, Data
+from psiprune.training.method import Symmetry
+from psiprune.training.symmetry import images_of
 
 Float64 = NDArray[np.float64]
 #: Model samples of an average above 20 sites.
@@ -149,11 +151,16 @@ def _configurations(
 
 
 def top_k_mask(
-    mask: NDArray[np.bool_], saliency: NDArray[np.float64], count: int
+    mask: NDArray[np.bool_],
+    saliency: NDArray[np.float64],
+    count: int,
+    symmetry: Symmetry | None = None,
 ) -> NDArray[np.bool_]:
     """Return the mask of the `count` weights of greatest saliency among those of `mask`.
 
-    Ties go to the lower index (row by row), so the count is exact.
+    Ties go to the lower index (row by row), so the count is exact. With a mirror symmetry a weight
+    and its image go together, by the saliency of the one with the lower index; where that requires
+    it, one weight fewer remains.
 
     Raises:
         InputError: the saliency has another shape than the mask or is NaN at a weight, or the count
@@ -168,10 +175,14 @@ def top_k_mask(
     if np.isnan(saliency[mask]).any():
         raise InputError("saliency: must be a number at every weight of the mask, found nan")
     existing = np.flatnonzero(mask)
-    order = np.argsort(-saliency.ravel()[existing], kind="stable")
-    selected = np.zeros(mask.size, bool)
-    selected[existing[order[:count]]] = True
-    return selected.reshape(mask.shape)
+    image = images_of(len(existing), symmetry)
+    first = np.minimum(np.arange(len(existing)), image)
+    order = np.lexsort((first, -saliency.ravel()[existing[first]]))
+    selected = np.zeros(len(existing), bool)
+    selected[order[:count]] = True
+    result = np.zeros(mask.size, bool)
+    result[existing[selected & selected[image]]] = True
+    return result.reshape(mask.shape)
 
 
 def absorb_into_biases(rbm: RBM, mask: NDArray[np.bool_]) -> RBM:

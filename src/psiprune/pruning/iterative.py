@@ -24,8 +24,9 @@ from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.states.mps import MPS
-from psiprune.training.method import Method
+from psiprune.training.method import Method, Symmetry
 from psiprune.training.methods import MethodBySize, MethodLike, as_method
+from psiprune.training.symmetry import symmetry_of, tied
 from psiprune.training.train import Callback, fit
 
 
@@ -63,19 +64,26 @@ def prune_to_count(
     seed: int,
     step: int,
     readout: ReadoutError | None = None,
+    symmetry: Symmetry | None = None,
 ) -> RBM:
     """Return the RBM pruned to `count` weights by the criterion of the settings, not fine-tuned.
 
     With criterion "random" all steps use one draw, so that the masks of a path are nested. Samples
     of the RBM are drawn anew for each step. With readout errors "damage" and "surgeon" measure the
-    cost in the distribution of the records.
+    cost in the distribution of the records. With a symmetry to which fine-tuning ties the
+    parameters they are tied here, and a weight goes with its mirror image, so that an odd number of
+    weights may become one less.
 
     Raises:
-        InputError: more than 20,000 parameters with criterion "surgeon".
+        InputError: more than 20,000 parameters with criterion "surgeon", or the mask has not the
+            symmetry.
     """
     step_seed = derive_seed(seed, Stream.PRUNING_STEP, step)
+    rbm = tied(rbm, symmetry)
     if settings.criterion == "surgeon":
-        return prune_obs(rbm, count, draws=settings.draws, seed=step_seed, readout=readout)
+        return prune_obs(
+            rbm, count, draws=settings.draws, seed=step_seed, readout=readout, symmetry=symmetry
+        )
     if settings.criterion == "magnitude":
         saliency = criteria.magnitude(rbm)
     elif settings.criterion == "magnitude-by-unit":
@@ -84,7 +92,7 @@ def prune_to_count(
         saliency = criteria.damage(rbm, draws=settings.draws, seed=step_seed, readout=readout)
     else:
         saliency = criteria.random_saliency(rbm, seed)
-    mask = top_k_mask(rbm.mask, saliency, count)
+    mask = top_k_mask(rbm.mask, saliency, count, symmetry)
     return absorb_into_biases(rbm, mask) if settings.compensate else rbm.with_mask(mask)
 
 
@@ -149,9 +157,10 @@ class Pruner:
         and fine-tuning ends where the parts left out are likeliest.
         """
         shots, method, seed = self.shots, self.fine_tune, self.seed
+        symmetry = None if method is None else symmetry_of(method)
 
         def pruned(rbm: RBM) -> RBM:
-            return prune_to_count(rbm, weights, self.settings, seed, step, shots.readout)
+            return prune_to_count(rbm, weights, self.settings, seed, step, shots.readout, symmetry)
 
         rbm = pruned(level.rbm)
         if not level.held_out or method is None:

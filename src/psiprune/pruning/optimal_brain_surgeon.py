@@ -27,6 +27,7 @@ from psiprune.core.validation import check_count, check_seed
 from psiprune.data.readout_error import ReadoutError
 from psiprune.inference.fisher import (
     SAMPLES_PER_PARAMETER,
+    absolute_damping,
     check_samples,
     damped_inverse,
     model_configurations,
@@ -43,6 +44,8 @@ from psiprune.rbm.likelihood import (
 )
 from psiprune.rbm.model import RBM, Data
 from psiprune.rbm.observed import log_prob_recorded
+from psiprune.training.method import Symmetry
+from psiprune.training.symmetry import images_of, projector, restricted, tied
 
 Float64 = NDArray[np.float64]
 #: Chunks of a level, each with a new F: up to 20 sites, and above, where F takes seconds.
@@ -76,6 +79,20 @@ class LocalModel(NamedTuple):
 
     fisher: Float64
     divergence: Callable[[RBM], float]
+    symmetry: Symmetry | None = None
+
+    def inverse(self, mask: NDArray[np.bool_], damping: float) -> Float64:
+        """Return (F + lambda 1)^-1, with a symmetry P (P^T (F + lambda 1) P)^-1 P^T.
+
+        The latter is the inverse in the subspace of P, the projector on parameters that have the
+        symmetry: its columns are the adjustments that stay there.
+        """
+        tie = projector(mask, self.symmetry)
+        if tie is None:
+            return damped_inverse(self.fisher, damping)
+        damped = self.fisher + absolute_damping(self.fisher, damping) * np.eye(len(self.fisher))
+        inverse: Float64 = tie @ damped_inverse(restricted(damped, tie), 0.0)
+        return inverse
 
 
 @one_line
@@ -102,6 +119,7 @@ def prune_obs(
     draws: int = DRAWS,
     seed: int = 0,
     readout: ReadoutError | None = None,
+    symmetry: Symmetry | None = None,
 ) -> RBM:
     """Remove all but `count` weights of an RBM by optimal brain surgery.
 
@@ -130,6 +148,8 @@ def prune_obs(
         readout: remove what records with these readout errors show least: F is that of the records
             (`psiprune.inference.observed_fisher`), from `draws` simulated ones, and up to 20 sites
             KL is that of p(y). Above, KL of p(v) is an upper bound. Not with `samples`.
+        symmetry: that of the RBM's parameters, as after training with it; they keep it, and a
+            weight goes with its mirror image, which may leave one weight fewer than `count`.
 
     Raises:
         InputError: more than 20,000 parameters, fewer than eight samples per parameter, samples
@@ -151,8 +171,9 @@ def prune_obs(
     while (left := rbm.number_of_weights - count) > 0:
         enough = max(draws, _PER_PARAMETER * rbm.number_of_parameters)
         local = _local_model(rbm, enough, seed, step, split, readout)
+        local = local._replace(symmetry=symmetry)
         if step == 0:
-            rivals, cost = _without_surgery(rbm, local.fisher, count), local.divergence
+            rivals, cost = _without_surgery(rbm, local.fisher, count, symmetry), local.divergence
         rbm, removed = _remove_chunk(rbm, min(size, left), min(smallest, left), local, tolerance)
         del local  # frees the matrix before the next one, as each may take gigabytes
         size, step = min(2 * removed, largest), step + 1
@@ -161,13 +182,17 @@ def prune_obs(
     return rival if least_cost < cost(rbm) - _NOISE else rbm
 
 
-def remove_weights(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) -> PrunedCandidate:
+def remove_weights(
+    rbm: RBM, inverse: Float64, count: int, *, first: int = 0, symmetry: Symmetry | None = None
+) -> PrunedCandidate:
     """Remove `count` weights one after the other by least saliency, each with its adjustment.
 
     Args:
         inverse: (F + lambda 1)^-1, [parameter, parameter], in the order of `fisher_matrix`.
         count: weights to remove.
         first: rank in the order of saliency of the first weight to remove.
+        symmetry: of the parameters and the inverse. Under a mirror a weight and its image are one
+            parameter and go together, so one more than `count` may go.
 
     The inverse for the parameters left after removing k is F^-1 - F^-1 e_k e_k^T F^-1 / [F^-1]_kk.
     Only the columns of removed weights are needed, so only those are updated: m removals cost m^2
@@ -177,9 +202,11 @@ def remove_weights(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) ->
     theta, diagonal = to_vector(rbm), inverse.diagonal()
     least = _ROUNDING * diagonal
     columns = np.empty((count, len(theta)))
-    removed = np.zeros(weights, bool)
+    removed, image = np.zeros(weights, bool), images_of(weights, symmetry)
     predicted = 0.0
     for m in range(count):
+        if np.count_nonzero(removed) >= count:
+            break  # in pairs
         saliency = np.full(weights, np.inf)
         saliency[~removed] = theta[:weights][~removed] ** 2 / (2.0 * diagonal[:weights][~removed])
         # Of equal ones the last is removed, as in `top_k_mask`.
@@ -191,7 +218,7 @@ def remove_weights(rbm: RBM, inverse: Float64, count: int, *, first: int = 0) ->
         theta = theta - columns[m] * (theta[k] / root)
         # A remaining variance is positive up to rounding.
         diagonal = np.maximum(diagonal - columns[m] ** 2, least)
-        removed[k] = True
+        removed[[k, image[k]]] = True
     mask = rbm.mask.copy()
     mask[mask] = ~removed
     adjusted = replace(from_vector(rbm, theta), mask=mask, provenance=rbm.provenance)
@@ -290,37 +317,40 @@ def _remove_chunk(
     rbm: RBM, size: int, smallest: int, local: LocalModel, tolerance: float
 ) -> tuple[RBM, int]:
     """Return the RBM without `size` weights, or down to `smallest`, and how many were removed."""
-    fisher, divergence = local
-    inverse = damped_inverse(fisher, DAMPING)
+    divergence, symmetry = local.divergence, local.symmetry
+    inverse = local.inverse(rbm.mask, DAMPING)
     while True:
-        candidate = remove_weights(rbm, inverse, size)
+        candidate = remove_weights(rbm, inverse, size, symmetry=symmetry)
         if divergence(candidate.rbm) <= tolerance * candidate.predicted + _NOISE:
             return candidate.rbm, size
         if size == smallest:
             break
         size = max(smallest, size // 2)
-    best = min(_candidates(rbm, fisher, size), key=lambda candidate: divergence(candidate.rbm))
-    return min([best.rbm, *(_scaled(best, scale) for scale in _SCALES)], key=divergence), size
+    best = min(_candidates(rbm, local, size), key=lambda candidate: divergence(candidate.rbm))
+    scaled = (tied(_scaled(best, scale), symmetry) for scale in _SCALES)
+    return min([best.rbm, *scaled], key=divergence), size
 
 
-def _without_surgery(rbm: RBM, fisher: Float64, count: int) -> list[RBM]:
+def _without_surgery(
+    rbm: RBM, fisher: Float64, count: int, symmetry: Symmetry | None = None
+) -> list[RBM]:
     """Return the RBM pruned to a count by magnitude, compensated and not, and by damage."""
-    magnitude = top_k_mask(rbm.mask, np.abs(rbm.weights), count)
+    magnitude = top_k_mask(rbm.mask, np.abs(rbm.weights), count, symmetry)
     damage = np.zeros(rbm.mask.shape)
     damage[rbm.mask] = rbm.weights[rbm.mask] ** 2 * fisher.diagonal()[: rbm.number_of_weights]
     return [
         absorb_into_biases(rbm, magnitude),
-        rbm.with_mask(magnitude),
-        rbm.with_mask(top_k_mask(rbm.mask, damage, count)),
+        tied(rbm.with_mask(magnitude), symmetry),
+        tied(rbm.with_mask(top_k_mask(rbm.mask, damage, count, symmetry)), symmetry),
     ]
 
 
-def _candidates(rbm: RBM, fisher: Float64, size: int) -> Iterator[PrunedCandidate]:
+def _candidates(rbm: RBM, local: LocalModel, size: int) -> Iterator[PrunedCandidate]:
     """Yield candidates of one size that differ in damping and in the first weight removed."""
     for factor in _STRONGER:
-        inverse = damped_inverse(fisher, DAMPING * factor)
+        inverse = local.inverse(rbm.mask, DAMPING * factor)
         for first in range(min(_OTHERS, rbm.number_of_weights)):
-            yield remove_weights(rbm, inverse, size, first=first)
+            yield remove_weights(rbm, inverse, size, first=first, symmetry=local.symmetry)
 
 
 def _scaled(candidate: PrunedCandidate, scale: float) -> RBM:

@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import band
+from psiprune.experiments.figures.masks import plot_shots
 from psiprune.experiments.tables import observable_losses
+from psiprune.io.netcdf import read_dataset
 from psiprune.io.provenance import facts_of
 from psiprune.io.run import read_provenance
 from psiprune.io.toml import read_toml
@@ -70,6 +72,12 @@ _FIGURES = {
         "size and a column for each field.",
     ),
 }
+_SHOTS = (
+    "KL against shots",
+    "Line plots of KL divergence against the number of shots, a panel for each size and field: for "
+    "each kind of mask, and for dense RBMs, the numbers of weights and hidden units of lowest "
+    "median. The numbers beside the points are the weights of the best mask.",
+)
 #: Title, and the RBMs of each point, by experiment.
 _ABOUT: Mapping[str, tuple[str, str]] = {
     "study": (
@@ -147,6 +155,13 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     levels = [row for row in rows if row.get("prunable") is not None]  # of studies
     grid = grid_of(levels) if levels else None
     figures = {} if grid is None else figures_of(grid)
+    masks = [
+        read_dataset(point.last.result(root), "masks")
+        for point in points
+        if isinstance(point, Run) and point.experiment == "masks" and point.last.done(root)
+    ]
+    if len({run.attrs["shots"] for run in masks}) > 1:
+        figures["shots"] = plot_shots(masks)
     if figures:
         save_figures(figures, root / "figures")
     runs = {point.last.key for point in points if isinstance(point, Run)}
@@ -177,6 +192,8 @@ def _about(figure: str) -> tuple[str, str]:
     """Return title and description of a figure by its name."""
     if figure in _FIGURES:
         return _FIGURES[figure][1:]
+    if figure == "shots":
+        return _SHOTS
     name = figure.removeprefix("observable_")
     return f"{name} through pruning", (
         f"Small line plots of the largest distance of {name} from that of the state against the "
@@ -218,7 +235,7 @@ def sweep_report(
         points: number of points in the grid.
         done: number of these that are done.
         failures: of the last call of `sweep`.
-        figures: result of `figures_of`, {} without a grid.
+        figures: prunable, phases, multiples, and each observable of `figures_of`; shots of masks.
         provenance: versions, machine and configuration.
         experiment: its name in the configuration.
         finals: result of `final_values` for complete runs.

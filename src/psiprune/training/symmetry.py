@@ -56,6 +56,12 @@ def projector(mask: NDArray[np.bool_], symmetry: Symmetry | None) -> csr_array |
     return result
 
 
+def images_of(weights: int, symmetry: Symmetry | None) -> NDArray[np.intp]:
+    """Return the places of the weights' images [weight]: without a mirror each is its own."""
+    place = np.arange(weights)
+    return place if symmetry in (None, "flip") else place[::-1]
+
+
 def free_parameters(mask: NDArray[np.bool_], method: Method) -> int:
     """Return the number of parameters that a training varies independently, the rank of P."""
     tie = projector(mask, symmetry_of(method))
