@@ -53,6 +53,7 @@ __all__ = [
     "find_smallest",
     "ground_state",
     "join_shots",
+    "lattice_positions",
     "load_mps",
     "load_rbm",
     "load_reconstruction",
@@ -146,6 +147,7 @@ from .reporting.weights_figure import plot_clusters
 from .states.amplitudes import read_amplitudes
 from .states.dmrg import ground_state
 from .states.hamiltonian import Hamiltonian, read_hamiltonian
+from .states.lattices import lattice_positions
 from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector
 from .states.sampling import sample
 from .states.spin_models import TFIM2D, XXZ, IsingChain, Rydberg

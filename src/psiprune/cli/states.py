@@ -20,19 +20,24 @@ _LISTED = 8
 
 @with_model_options
 def ground_state_command(
-    *, out: Out, model: Annotated[BaseModel | None, Flat] = None, json: Json = False
+    *,
+    out: Out,
+    model: Annotated[BaseModel | None, Flat] = None,
+    max_bond: Int = 200,
+    json: Json = False,
 ) -> None:
     """Find the ground state of a spin model by DMRG, by default of a transverse-field Ising chain.
 
     Args:
         out: file to write the state to
+        max_bond: largest bond dimension; lattices six sites wide and wider need more
     """
     from psiprune.states.dmrg import ground_state
     from psiprune.states.signs import positive_rotation
 
     chosen = chosen_model(model)
     with new_dataset(out):
-        state = ground_state(chosen)
+        state = ground_state(chosen, max_bond)
         state.save(out)
     largest = max(state.bond_dimensions)
     numbers: dict[str, Any] = {"file": str(out), "sites": state.sites, "energy": state.energy}

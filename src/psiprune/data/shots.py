@@ -110,6 +110,16 @@ class Shots:
         """The number of sites, N."""
         return self.bits.shape[1]
 
+    @property
+    def positions(self) -> NDArray[np.float64] | None:
+        """Where the sites are, [site, axis], as the provenance says; None if it does not say it."""
+        parts = self.provenance.get("joined", [self.provenance])
+        found = [part.get("positions") for part in parts]
+        if found[0] is None or any(places != found[0] for places in found):
+            return None
+        table = np.array(found[0], np.float64)
+        return table if table.ndim == 2 and len(table) == self.sites else None
+
     @cached_property
     def unique(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Unique configurations [configuration, site], sorted, and how often each was measured."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, DIAGONALISED_SITES, EXACT_SITES, PAULI_TERMS
@@ -118,15 +118,18 @@ class Hamiltonian:
             QubitOperator of OpenFermion; or a finite model of TeNPy on spins 1/2, up for bit 0.
         sites: N; needed only if the last sites have no letter and there are no labels.
         name: what messages and files call it.
+        positions: of sites that are no chain, [site, axis].
 
     Attributes:
         sites: N.
         terms: the strings with coefficients other than 0, each once.
         name: as given; does not matter for equality.
+        positions: as given, None for a chain; do not matter for equality. Sums have none.
 
     Raises:
         InputError: a coefficient is not a finite real number, a letter is unknown, a site is out of
-            range, labels differ in length, or there are no terms.
+            range, labels differ in length, there are no terms, or positions are not a table of
+            finite numbers with a row for each site.
 
     Example:
         >>> Hamiltonian({"ZZ": -1.0, "XI": -0.5, "IX": -0.5})
@@ -136,8 +139,16 @@ class Hamiltonian:
     sites: int
     terms: tuple[PauliTerm, ...]
     name: str = field(compare=False)
+    positions: Float64 | None = field(compare=False)
 
-    def __init__(self, terms: Terms, sites: int | None = None, *, name: str = "") -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        sites: int | None = None,
+        *,
+        name: str = "",
+        positions: ArrayLike | None = None,
+    ) -> None:
         """Check the terms, add up equal strings, and put them in order."""
         length, listed = terms_of(terms, sites)
         given = list(listed)
@@ -153,9 +164,15 @@ class Hamiltonian:
             (*masks(letters, sites, place), real_coefficient(value, place))
             for place, value, letters in given
         ]
-        self._fill(sites, found, name)
+        self._fill(sites, found, name, _checked_positions(positions, sites))
 
-    def _fill(self, sites: int, terms: Iterable[tuple[int, int, float]], name: str) -> None:
+    def _fill(
+        self,
+        sites: int,
+        terms: Iterable[tuple[int, int, float]],
+        name: str = "",
+        positions: Float64 | None = None,
+    ) -> None:
         sums: dict[tuple[int, int], float] = {}
         for flips, signs, coefficient in terms:
             sums[flips, signs] = sums.get((flips, signs), 0.0) + coefficient
@@ -173,13 +190,15 @@ class Hamiltonian:
                     f"terms: the coefficient of {term.string} must be finite, found "
                     f"{term.coefficient}; give energies in other units"
                 )
-        for attribute, value in (("sites", sites), ("terms", kept), ("name", name)):
+        for attribute, value in zip(
+            ("sites", "terms", "name", "positions"), (sites, kept, name, positions), strict=True
+        ):
             object.__setattr__(self, attribute, value)
 
     def _like(self, terms: Iterable[tuple[int, int, float]]) -> Hamiltonian:
         """Return a nameless sum on the same sites."""
         made = object.__new__(Hamiltonian)
-        made._fill(self.sites, terms, "")
+        made._fill(self.sites, terms)
         return made
 
     def __repr__(self) -> str:
@@ -314,6 +333,23 @@ class Hamiltonian:
                 f"sites: all 2^N configurations are limited to {most} sites here, found "
                 f"{self.sites}; use ground_state"
             )
+
+
+def _checked_positions(positions: ArrayLike | None, sites: int) -> Float64 | None:
+    """Return positions as a read-only table [site, axis]."""
+    if positions is None:
+        return None
+    try:
+        table = np.array(positions, np.float64)
+    except (TypeError, ValueError):  # rows of different lengths, or no numbers
+        raise InputError("positions: must be a table of numbers [site, axis]") from None
+    if table.ndim != 2 or len(table) != sites or not np.isfinite(table).all():
+        raise InputError(
+            f"positions: must be finite and have a row for each of {sites} sites, found shape "
+            f"{table.shape}"
+        )
+    table.setflags(write=False)
+    return table
 
 
 def read_hamiltonian(path: str | os.PathLike[str], sites: int | None = None) -> Hamiltonian:

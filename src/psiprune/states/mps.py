@@ -25,7 +25,7 @@ from psiprune.core.validation import check_count
 from psiprune.data.shots import ShotsLike, as_shots, check_sites, without_readout_error
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.states.hamiltonian import Hamiltonian
-from psiprune.states.saved_hamiltonian import VARIABLES, hamiltonian_from, variables_of
+from psiprune.states.saved_hamiltonian import hamiltonian_from, names_of, variables_of
 from psiprune.states.tensors import (
     Tensors,
     as_matrix,
@@ -268,7 +268,7 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
             field, coupling = float(attributes["field"]), float(attributes["coupling"])
             model = TFIM(sites=sites, field=field, coupling=coupling)
         names = [f"tensor_{i}" for i in range(sites)]
-        others = () if isinstance(model, TFIM | None) else VARIABLES
+        others = () if isinstance(model, TFIM | None) else names_of(model)
         if sorted((*names, *others)) != sorted(str(name) for name in dataset.data_vars):
             raise InputError(f"needs exactly the variables tensor_0 .. tensor_{sites - 1}")
         tensors = tuple(dataset[name].values for name in names)

@@ -44,4 +44,6 @@ def sample(state: MPS, shots: int, seed: int = 0, *, progress: bool = True) -> S
         provenance["model"] = state.model.model_dump()
     elif state.model is not None:
         provenance["model"] = state.model.summary()
+        if state.model.positions is not None:
+            provenance["positions"] = state.model.positions.tolist()
     return Shots(bits, source="psiprune.sample", provenance=provenance)

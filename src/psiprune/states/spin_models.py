@@ -8,12 +8,15 @@ from itertools import combinations
 from math import dist, inf
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, PAULI_TERMS
 from psiprune.core.settings import Settings, check_numbers
 from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.lattices import REACH, lattice_positions, neighbours, snake_site
 
 Strings = Iterator[tuple[float, dict[int, str]]]
 #: Largest interaction of a Rydberg array in units of omega: sites a tenth of the blockade radius
@@ -43,13 +46,20 @@ class SpinModel(Settings):
         self.model_fields_set.add("kind")
 
     def hamiltonian(self) -> Hamiltonian:
-        """Return the sum of Pauli strings, named after the parameters."""
-        return Hamiltonian(list(self._strings()), self.size, name=repr(self))
+        """Return the sum of Pauli strings, named after the parameters, with the positions."""
+        places = self.coordinates
+        strings = list(self._strings())
+        return Hamiltonian(strings, self.size, name=repr(self), positions=places)
 
     @property
     @abstractmethod
     def size(self) -> int:
         """The number of sites."""
+
+    @property
+    def coordinates(self) -> NDArray[np.float64] | None:
+        """Positions of the sites, [site, axis]; None for a chain."""
+        return None
 
     @property
     def one_field(self) -> float | None:
@@ -231,6 +241,11 @@ class Rydberg(SpinModel):
         """The number of atoms."""
         return self.sites or len(self.positions)
 
+    @property
+    def coordinates(self) -> NDArray[np.float64] | None:
+        """Positions of the atoms as given, [site, axis]; None for a row."""
+        return np.array(self.positions) if self.positions else None
+
     def _pairs(self) -> Iterator[tuple[tuple[int, tuple[float, float]], ...]]:
         row = [(i * self.spacing, 0.0) for i in range(self.size)]
         return combinations(enumerate(self.positions or row), 2)
@@ -247,51 +262,87 @@ class Rydberg(SpinModel):
 
 
 class TFIM2D(SpinModel):
-    """H = -J sum_<ij> Z_i Z_j - h sum_i X_i on a square lattice, in snake order.
+    """H = -J sum_<ij> Z_i Z_j - h sum_i X_i on a lattice in snake order, or at given positions.
 
     Site `width` x + y is at row y of column x; every other column is numbered downwards, so that
-    sites in a row are neighbours. A cylinder closes each column to a ring.
+    sites in a row are neighbours. A cylinder closes each column to a ring. Pairs <ij> are those at
+    most `reach` times the smallest distance apart.
 
     Example:
         >>> TFIM2D(length=2, width=2).site(1, 0)
         3
+        >>> len(TFIM2D(length=3, width=3, lattice="triangular").bonds)
+        16
     """
 
     kind: Literal["tfim-2d"] = "tfim-2d"
-    length: int = Field(ge=2, le=CHAIN_SITES, description="number of columns of a 2D lattice")
-    width: int = Field(ge=2, le=CHAIN_SITES, description="number of sites in a column")
-    coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
-    field: float = Field(default=1.0, description="transverse field h along X, of either sign")
+    length: int | None = Field(
+        default=None, ge=2, le=CHAIN_SITES, description="number of columns of a 2D lattice"
+    )
+    width: int | None = Field(
+        default=None, ge=2, le=CHAIN_SITES, description="number of sites in a column"
+    )
+    lattice: Literal["square", "triangular"] = Field(
+        default="square", description="square, or triangular: every other column half a site down"
+    )
     boundary: Literal["open", "cylinder"] = Field(
         default="open", description="open edges, or a cylinder, whose columns are rings"
     )
+    positions: tuple[Position, ...] = Field(
+        default=(), description="x,y of each site, in place of length and width"
+    )
+    reach: float = Field(
+        default=REACH,
+        ge=1,
+        description="largest distance of neighbours, in units of the smallest",
+    )
+    coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
+    field: float = Field(default=1.0, description="transverse field h along X, of either sign")
 
     def site(self, x: int, y: int) -> int:
-        """Return the number of the site in column x and row y."""
-        return x * self.width + (self.width - 1 - y if x % 2 else y)
+        """Return the number of the site in column x and row y of a lattice."""
+        return snake_site(self.width or 0, x, y)
+
+    @property
+    def coordinates(self) -> NDArray[np.float64]:
+        """Positions, [site, axis]: as given, or those of `lattice_positions`."""
+        if self.length is None or self.width is None:
+            return np.array(self.positions)
+        cylinder = self.boundary == "cylinder"
+        return lattice_positions(self.lattice, self.length, self.width, cylinder=cylinder)
+
+    @property
+    def bonds(self) -> list[tuple[int, int]]:
+        """The pairs of neighbours."""
+        return neighbours(self.coordinates, self.reach)
 
     def _check_together(self) -> None:
-        if self.length * self.width > CHAIN_SITES:
-            raise ValueError(
-                f"length, width: at most {CHAIN_SITES:,} sites, found {self.length * self.width:,}"
-            )
-        if self.boundary == "cylinder" and self.width < 3:
+        missing = [name for name in ("length", "width") if getattr(self, name) is None]
+        if self.positions:
+            default = type(self).model_fields
+            for name in ("length", "width", "lattice", "boundary"):
+                if getattr(self, name) != default[name].default:
+                    raise ValueError(f"{name}, positions: give positions or a lattice, not both")
+            if not 2 <= self.size <= CHAIN_SITES:
+                raise ValueError(f"positions: needs from 2 to {CHAIN_SITES:,}, found {self.size}")
+            neighbours(self.positions, self.reach)
+        elif missing:
+            raise ValueError(f"{missing[0]}: is missing; TFIM2D requires it, or positions")
+        elif self.size > CHAIN_SITES:
+            raise ValueError(f"length, width: at most {CHAIN_SITES:,} sites, found {self.size:,}")
+        elif self.boundary == "cylinder" and (self.width or 0) < 3:
             raise ValueError(f"width: a cylinder needs at least 3, found {self.width}")
 
     @property
     def size(self) -> int:
         """The number of sites."""
-        return self.length * self.width
+        return len(self.positions) or (self.length or 0) * (self.width or 0)
 
     def _strings(self) -> Strings:
-        for x in range(self.length):
-            for y in range(self.width):
-                here = self.site(x, y)
-                yield -self.field, {here: "X"}
-                if x + 1 < self.length:
-                    yield -self.coupling, {here: "Z", self.site(x + 1, y): "Z"}
-                if y + 1 < self.width or self.boundary == "cylinder":
-                    yield -self.coupling, {here: "Z", self.site(x, (y + 1) % self.width): "Z"}
+        for i in range(self.size):
+            yield -self.field, {i: "X"}
+        for i, j in self.bonds:
+            yield -self.coupling, {i: "Z", j: "Z"}
 
 
 class PauliSum(SpinModel):

@@ -99,6 +99,10 @@ def test_copies_apart(tmp_path: Path) -> None:
     assert texts(one) == ["011", "001", "100"]
     assert one.provenance["dropped"] == {"missing atoms": 1}
     assert one.provenance["positions"] == POSITIONS[:2:-1]
+    back = pp.read_shots(path, key=("0", "1,0"), order="reversed")
+    assert texts(back) == ["110", "100", "001"]
+    assert back.positions is not None
+    assert back.positions.tolist() == POSITIONS[3:]
     turned = pp.read_shots(path, key=("0", "1,0", "0,0"), copies="apart")
     assert texts(turned) == ["011100", "100010"]
     done = tiny.call("import", "quera", path, "--copies", "apart", "-o", tmp_path / "a.nc")

@@ -98,9 +98,12 @@ def read_bits(
         )
     parsed = form.read(file, settings)
     bits, order = as_bits(parsed.bits, file.place), parsed.order
+    notes = parsed.notes
     if settings.order == "reversed":
         bits, order = as_bits(bits[:, ::-1], file.place), f"{REVERSED}{order}"
-    return name, ParsedShots(bits, order, parsed.dropped, parsed.notes)
+        if "positions" in notes:
+            notes = {**notes, "positions": notes["positions"][::-1]}
+    return name, ParsedShots(bits, order, parsed.dropped, notes)
 
 
 def detect_format(file: SourceFile) -> str:
