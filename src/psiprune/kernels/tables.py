@@ -143,6 +143,15 @@ def activate(layer, j, x, total, vectors):  # type: ignore[no-untyped-def]
 
 
 @called
+def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def]
+    """Set p[j, lane] = counted[lane] * sigmoid(activation)."""
+    groups = (layer.group, layer.weight, layer.units)
+    for j in range(layer.place.shape[0]):
+        first, last = layer.start[j], layer.start[j + 1]
+        lookups.probability(x, groups, first, last, layer.bias[j], counted, p, j, vectors)
+
+
+@called
 def bernoulli(layer, p, y, spread, key, vectors):  # type: ignore[no-untyped-def]
     """Draw unit j of y ~ Bernoulli(p[j, lane]); return the next key."""
     y[:] = 0
@@ -306,6 +315,3 @@ def rebound(function: Callable[..., Any]) -> Callable[..., Any]:
         if value is getattr(loops, name, None) and name in globals()
     }
     return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
-
-
-probabilities = inlined(rebound(loops.probabilities.py_func))
