@@ -28,7 +28,8 @@ def main() -> None:
     args = peers.options(__doc__, part="all")
     repeats = 3 if args.quick else 25
     if args.part == "times":  # the second process
-        print(*(f"{gibbs_sums()} {size} {time}" for size, time in ours(repeats).items()), sep="\n")
+        way = "loops" if gibbs_sums() == "loops" else "tables"
+        print(*(f"{way} {size} {time}" for size, time in ours(repeats).items()), sep="\n")
         return
     if shutil.which("cc") is None or platform.machine() != "x86_64":
         print("The floor needs a C compiler, cc, and an x86-64 CPU.")
@@ -71,7 +72,7 @@ def times(command: list[str], target: str = "native") -> dict[tuple[str, str], f
     environment = dict(os.environ)
     environment.pop("PSIPRUNE_SIMD", None)
     if target != "native":
-        features = "+avx2,+fma,+bmi,+bmi2,+f16c,+popcnt,+lzcnt"
+        features = "+avx,+avx2,+fma,+bmi,+bmi2,+f16c,+popcnt,+lzcnt"
         environment |= {"NUMBA_CPU_NAME": target, "NUMBA_CPU_FEATURES": features}
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     lines = (line.split() for line in result.stdout.splitlines())

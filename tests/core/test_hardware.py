@@ -41,15 +41,19 @@ def test_the_cpu_that_numba_compiles_for_counts(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("wish", "features", "found"),
     [
+        (None, "+avx2,+fma", "avx2"),
         (None, "+avx2", "loops"),
-        (None, "+avx2,+avx512f", "tables"),
-        ("", "+avx512f", "tables"),
-        ("tables", "+avx512f", "tables"),
-        ("loops", "+avx512f", "loops"),
+        (None, "+avx2,+fma,+avx512f", "avx512"),
+        ("", "+avx512f", "avx512"),
+        ("avx512", "+avx512f", "avx512"),
+        ("avx2", "+avx2,+fma,+avx512f", "avx2"),
+        ("loops", "+avx2,+fma,+avx512f", "loops"),
         ("loops", "", "loops"),
+        (None, "+neon,+fp-armv8,+fullfp16,+dotprod", "loops"),  # ARM
+        (None, "+neon,+sve,+sve2", "loops"),
     ],
 )
-def test_tables_of_sums_need_avx512(
+def test_tables_of_sums_need_vector_instructions(
     wish: str | None, features: str, found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CPU_NAME", "imagined")
@@ -63,14 +67,16 @@ def test_tables_of_sums_need_avx512(
 
 def test_avx512_that_numba_is_told_not_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PSIPRUNE_SIMD")
-    monkeypatch.setattr(hardware, "_host", lambda: ("znver4", frozenset({"avx2", "avx512f"})))
-    assert hardware.gibbs_sums() == "tables"
-    for name, value, vectors in (
-        ("NUMBA_CPU_FEATURES", "-avx512f,-sse2", "znver4, AVX2"),
-        ("NUMBA_ENABLE_AVX", "0", "znver4"),
+    monkeypatch.setattr(
+        hardware, "_host", lambda: ("znver4", frozenset({"avx2", "fma", "avx512f"}))
+    )
+    assert hardware.gibbs_sums() == "avx512"
+    for name, value, sums, vectors in (
+        ("NUMBA_CPU_FEATURES", "-avx512f,-sse2", "avx2", "znver4, AVX2"),
+        ("NUMBA_ENABLE_AVX", "0", "loops", "znver4"),
     ):
         monkeypatch.setenv(name, value)
-        assert (hardware.gibbs_sums(), hardware.vector_instructions()) == ("loops", vectors)
+        assert (hardware.gibbs_sums(), hardware.vector_instructions()) == (sums, vectors)
         monkeypatch.delenv(name)
 
 
@@ -91,8 +97,8 @@ def test_a_wish_that_cannot_be_met_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
     monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx2")
     for wish, facts in (
-        ("avx512", ("tables", "loops", "avx512")),
-        ("tables", ("AVX-512", "haswell, AVX2", "loops", "unset")),
+        ("tables", ("avx512", "avx2", "loops", "tables")),
+        ("avx512", ("haswell, AVX2", "use loops", "unset")),
     ):
         monkeypatch.setenv("PSIPRUNE_SIMD", wish)
         with refuses("PSIPRUNE_SIMD", *facts):

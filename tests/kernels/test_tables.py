@@ -1,4 +1,4 @@
-"""Sums of weights looked up in tables: groups of four units, sums, and chains."""
+"""Sums of weights looked up in tables: groups of units, sums, and chains."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from psiprune.rbm.model import RBM
 REJECT = 1e-4
 """A sampler fails below this p-value. Seeds are fixed, so a passing test passes always."""
 ROUNDING = 2.0**-24
+TABLES = ["avx2", "avx512"]
 
 
 # --- groups ----------------------------------------------------------------------------------
@@ -29,9 +30,11 @@ def masks() -> list[np.ndarray]:
     return [*random, *(np.ones(shape, bool) for shape in shapes), np.eye(7, dtype=bool)]
 
 
+@pytest.mark.parametrize("way", TABLES)
 @pytest.mark.parametrize("mask", masks())
-def test_groups_hold_exactly_the_mask(mask: np.ndarray) -> None:
-    tables = groups.tables_of(mask)
+def test_groups_hold_exactly_the_mask(mask: np.ndarray, way: str) -> None:
+    size = {"avx2": 3, "avx512": 4}[way]
+    tables = groups.tables_of(mask, groups.REGISTERS[way])
     weights = np.arange(1, mask.sum() + 1)
     dense = np.zeros(mask.shape, int)
     dense[mask] = weights
@@ -42,52 +45,55 @@ def test_groups_hold_exactly_the_mask(mask: np.ndarray) -> None:
         assert sorted(one.place) == [*range(len(expected))]
         assert len(one.start) == len(expected) + 1
         assert np.unique(one.at).size == len(one.at)
-        space = np.zeros((len(one.group), 4), int)
+        space = np.zeros((len(one.group), size), int)
         space.reshape(-1)[one.at] = weights
         assert space.any(axis=1).all()  # groups without a weight are skipped
-        found = np.zeros((len(expected), 4 * -(-len(other.place) // 4)), int)
+        found = np.zeros((len(expected), size * -(-len(other.place) // size)), int)
         for unit, (begin, end) in enumerate(zip(one.start, one.start[1:], strict=False)):
             assert (np.diff(one.group[begin:end]) > 0).all()
             for entry in range(begin, end):
-                found[unit, 4 * one.group[entry] :][:4] = space[entry]
+                found[unit, size * one.group[entry] :][:size] = space[entry]
         np.testing.assert_array_equal(found[:, other.place], expected)
 
 
+@pytest.mark.parametrize("size", [3, 4])
 @pytest.mark.parametrize("mask", masks())
-def test_groups_are_those_of_the_rule(mask: np.ndarray) -> None:
+def test_groups_are_those_of_the_rule(mask: np.ndarray, size: int) -> None:
     neighbours = [set(np.flatnonzero(row)) for row in mask]
     left, order = list(range(len(mask))), []
     while left:
         union: set[np.intp] = set()
-        for member in range(min(4, len(left))):
+        for member in range(min(size, len(left))):
             common = [len(neighbours[unit] & union) for unit in left]
             more = [len(neighbours[unit] - union) for unit in left]
             keys = [(n, -m) if member else (m, 0) for n, m in zip(common, more, strict=True)]
             order.append(left.pop(keys.index(max(keys))))
             union |= neighbours[order[-1]]
-    np.testing.assert_array_equal(groups.places(mask)[order], np.arange(len(mask)))
+    np.testing.assert_array_equal(groups.places(mask, size)[order], np.arange(len(mask)))
 
 
-def test_groups_fill_where_units_share_neighbours() -> None:
+@pytest.mark.parametrize(("way", "size"), [("avx2", 3), ("avx512", 4)])
+def test_groups_fill_where_units_share_neighbours(way: str, size: int) -> None:
     generator = np.random.default_rng(0)
-    blocks = np.kron(np.eye(6, dtype=bool), np.ones((4, 8), bool))
-    mask = blocks[generator.permutation(24)][:, generator.permutation(48)]
-    tables = groups.tables_of(mask)
-    assert len(tables.to_hidden.group) == mask.sum() / 4
-    assert len(tables.to_visible.group) == mask.sum() / 4
+    blocks = np.kron(np.eye(6, dtype=bool), np.ones((size, 2 * size), bool))
+    hidden, visible = blocks.shape
+    mask = blocks[generator.permutation(hidden)][:, generator.permutation(visible)]
+    tables = groups.tables_of(mask, groups.REGISTERS[way])
+    assert len(tables.to_hidden.group) == mask.sum() / size
+    assert len(tables.to_visible.group) == mask.sum() / size
 
 
-def test_machine_code_of_tables_and_loops_has_different_types(
+def test_machine_code_for_each_way_has_different_types(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`KernelCache` names files by them."""
     monkeypatch.setenv("NUMBA_CPU_NAME", "imagined")
-    monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx512f")
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx512f,+avx2,+fma")
     names = set()
-    for sums in ("tables", "loops"):
+    for sums in (*TABLES, "loops"):
         monkeypatch.setenv("PSIPRUNE_SIMD", sums)
         names.add(str(typeof(layout.graph_of(np.ones((2, 3), bool)))))
-    assert len(names) == 2
+    assert len(names) == 3
 
 
 # --- sums ------------------------------------------------------------------------------------
@@ -158,12 +164,11 @@ def test_chains_converge_to_the_distribution(
     assert exact.chi_squared_p(bits, distribution(other)) < REJECT
 
 
-@pytest.mark.parametrize("sums", ["tables"], indirect=True)
-@pytest.mark.usefixtures("sums")
-def test_tables_draw_what_loops_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sums", TABLES, indirect=True)
+def test_tables_draw_what_loops_draw(sums: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Probabilities differ by 1e-7, so 1.2 million draws with the same random numbers hardly do."""
     start, ends = gibbs.random_start(20_000, 30, 1), []
-    for way in ("loops", "tables"):
+    for way in ("loops", sums):
         monkeypatch.setenv("PSIPRUNE_SIMD", way)
         chains = gibbs.start_chains(random_rbm(30, 30, 0.3).compiled, start, 5)
         ends.append(gibbs.step(chains, 1).bits)
@@ -215,13 +220,14 @@ def training_masks() -> list[np.ndarray]:
     return [*masks, generator.random((12, 60)) < 0.08]
 
 
-@pytest.mark.parametrize("sums", ["tables"], indirect=True)
-@pytest.mark.usefixtures("sums")
+@pytest.mark.parametrize("sums", TABLES, indirect=True)
 @pytest.mark.parametrize("persistent", [False, True])
-def test_tables_train_as_loops_do(monkeypatch: pytest.MonkeyPatch, persistent: bool) -> None:
+def test_tables_train_as_loops_do(
+    sums: str, persistent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for mask in training_masks():
         ends = []
-        for way in ("loops", "tables"):
+        for way in ("loops", sums):
             monkeypatch.setenv("PSIPRUNE_SIMD", way)
             ends.append(trained(mask, persistent))
         for values, expected in zip(*ends, strict=True):

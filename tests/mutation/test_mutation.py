@@ -142,7 +142,7 @@ def test_kernels_have_callers_in_python() -> None:
     assert all(users.values())
     # Namesakes, and what runs only while a kernel is compiled.
     both = {(f"kernels/{file}.py", "activate") for file in ("layer", "tables")}
-    assert both | {("kernels/avx512.py", "_Emitter.sums")} <= set(users)
+    assert both | {("kernels/lookups.py", "_Emitter.sums")} <= set(users)
 
 
 def test_every_listed_survivor_is_a_mutant() -> None:

@@ -16,6 +16,8 @@ from psiprune.core.exceptions import InputError
 _CPUS = Path("/proc/cpuinfo")
 #: Features of LLVM, widest first, and the name of their instruction set.
 _VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sse2": "SSE2", "neon": "NEON"}
+#: Ways to add up weights, fastest first, and the features of LLVM that they need.
+_SUMS = {"avx512": {"avx512f"}, "avx2": {"avx2", "fma"}, "loops": set[str]()}
 
 
 def processor() -> str:
@@ -35,25 +37,26 @@ def vector_instructions() -> str:
 
 
 def gibbs_sums() -> str:
-    """Return how Gibbs sampling adds up the weights of neighbours: "tables" or "loops".
+    """Return how Gibbs sampling adds up the weights of neighbours: "avx512", "avx2" or "loops".
 
-    Tables of the sums of four weights need AVX-512. PSIPRUNE_SIMD overrides the choice.
+    The first two look up sums of four or three weights in registers of these instructions.
+    PSIPRUNE_SIMD overrides the choice.
 
     Raises:
-        InputError: PSIPRUNE_SIMD is neither, or asks for tables on another CPU.
+        InputError: PSIPRUNE_SIMD is none of them, or needs another CPU.
     """
-    chosen = os.environ.get("PSIPRUNE_SIMD")
-    if chosen == "loops":
-        return chosen
-    if chosen not in (None, "", "tables"):
-        raise InputError(f"PSIPRUNE_SIMD: must be tables or loops, found {chosen!r}")
-    able = "avx512f" in _target()[1]
-    if chosen and not able:
+    chosen, present = os.environ.get("PSIPRUNE_SIMD"), _target()[1]
+    able = [name for name, needed in _SUMS.items() if needed <= present]
+    if not chosen:
+        return able[0]
+    if chosen not in _SUMS:
+        raise InputError(f"PSIPRUNE_SIMD: must be one of {', '.join(_SUMS)}, found {chosen!r}")
+    if chosen not in able:
         raise InputError(
-            f"PSIPRUNE_SIMD: tables needs AVX-512, which {vector_instructions()} lacks; "
-            "use loops, or unset it"
+            f"PSIPRUNE_SIMD: {chosen} needs instructions that {vector_instructions()} lacks; "
+            f"use {able[0]}, or unset it"
         )
-    return "tables" if able else "loops"
+    return chosen
 
 
 def _target() -> tuple[str, frozenset[str]]:

@@ -1,4 +1,4 @@
-"""Neighbours in groups of four, for the tables of `avx512`."""
+"""Neighbours in groups of three or four, for the tables of `lookups`."""
 
 from __future__ import annotations
 
@@ -7,31 +7,48 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.kernels.simd import LANES_PER_VECTOR
+
 Int32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
-#: Units whose bits select one of the 16 sums of a table.
-GROUP = 4
+#: Hidden units whose sums over chains are formed together, at most.
+ROWS = 4
 #: How sums over chains for the gradient are formed: for each edge as in `layer`; for all pairs, by
 #: multiply-adds with the bits of visible units; for all pairs, by tables of sums over four chains.
 LOOPS, MASKS, TABLES = range(3)
-#: From so many visible units on tables are faster.
-FEW_SITES = 45
+#: From so many visible units on tables are faster, by the number of units in a group.
+FEW_SITES = {4: 45, 3: 0}
 #: Below this density of edges, loops are faster.
 LEAST_DENSITY = 0.17
-#: Visible units in a block of the tables of sums over chains.
-COLUMNS = 112
+
+
+class Registers(NamedTuple):
+    """What the registers of a CPU hold, as lengths of tuples, which the compiler knows."""
+
+    units: tuple[int, ...]  # in a group: a register has the 2^units sums of their weights
+    rows: tuple[int, ...]  # hidden units whose sums over chains are formed by tables at once
+    columns: tuple[int, ...]  # visible units of these sums, 16 for each item
+
+
+#: By the names of `gibbs_sums`.
+REGISTERS = {
+    "avx512": Registers((0,) * 4, (0,) * 2, (0,) * 7),
+    "avx2": Registers((0,) * 3, (0,) * 2, (0,) * 3),
+}
 
 
 class Groups(NamedTuple):
     """One direction of an RBM: for each unit, the groups of the other layer with a neighbour.
 
-    Entry e of a unit has the weights `weight[4 * e : 4 * e + 4]`, 0 where there is no edge.
+    Entry e of a unit has the weights weight[n * e : n * (e + 1)] for groups of n units, 0 where
+    there is no edge.
     """
 
     start: Int32  # [unit + 1] into group
     group: Int32  # [entry] the group of the other layer
     at: Int32  # [edge, in order of rows] where its weight lies
     place: Int32  # [unit] its own place among the groups of its layer
+    units: tuple[int, ...]  # of `Registers`
 
 
 class Sums(NamedTuple):
@@ -46,6 +63,7 @@ class Sums(NamedTuple):
     width: int  # from those of one hidden unit to those of the next
     edge: Int32  # [edge] the sum
     site: Int32  # [visible unit] the sum for its bias
+    registers: Registers
 
 
 class Tables(NamedTuple):
@@ -56,23 +74,24 @@ class Tables(NamedTuple):
     sums: Sums
 
 
-def tables_of(mask: Bool) -> Tables:
+def tables_of(mask: Bool, registers: Registers) -> Tables:
     """Return the groups of a mask [hidden, visible]."""
-    hidden, visible = places(mask), places(mask.T)
+    size = len(registers.units)
+    hidden, visible = places(mask, size), places(mask.T, size)
     rows, columns = np.nonzero(mask)
     return Tables(
-        _groups(rows, visible[columns], hidden, len(visible)),
-        _groups(columns, hidden[rows], visible, len(hidden)),
-        _sums(mask, visible),
+        _groups(rows, visible[columns], hidden, len(visible), registers),
+        _groups(columns, hidden[rows], visible, len(hidden), registers),
+        _sums(mask, visible, registers),
     )
 
 
-def places(mask: Bool) -> Int32:
+def places(mask: Bool, size: int) -> Int32:
     """Return places of the units of a mask [unit, other], such that groups share neighbours.
 
-    A group costs the same for one neighbour as for four. Each group starts at the unit left with
-    most neighbours; three times the one is added that has most of them in common, of these the one
-    that adds fewest others.
+    A group of `size` units costs the same however many of them are neighbours. Each group starts at
+    the unit left with most neighbours; then the one is added that has most of them in common, of
+    these the one that adds fewest others, until the group is full.
     """
     units, others = mask.shape
     if mask.all():
@@ -82,7 +101,7 @@ def places(mask: Bool) -> Int32:
     place = np.empty(units, np.int32)
     left = np.ones(units, bool)
     for k in range(units):
-        if k % GROUP == 0:
+        if k % size == 0:
             score, union = degree, np.zeros(others, np.float32)
         else:
             score = (neighbours @ union) * (others + 1) - degree
@@ -92,39 +111,44 @@ def places(mask: Bool) -> Int32:
     return place
 
 
-def _groups(unit: NDArray[np.intp], other: Int32, place: Int32, others: int) -> Groups:
+def _groups(
+    unit: NDArray[np.intp], other: Int32, place: Int32, others: int, registers: Registers
+) -> Groups:
     """Return the groups for edges from `unit` to the place `other` of a unit of the other layer."""
-    groups = -(-others // GROUP)
-    entries, entry = np.unique(unit * groups + other // GROUP, return_inverse=True)
+    size = len(registers.units)
+    groups = -(-others // size)
+    entries, entry = np.unique(unit * groups + other // size, return_inverse=True)
     starts = np.searchsorted(entries, groups * np.arange(len(place) + 1))
     return Groups(
         starts.astype(np.int32),
         (entries % groups).astype(np.int32),
-        (GROUP * entry + other % GROUP).astype(np.int32),
+        (size * entry + other % size).astype(np.int32),
         place,
+        registers.units,
     )
 
 
-def _sums(mask: Bool, place: Int32) -> Sums:
+def _sums(mask: Bool, place: Int32, registers: Registers) -> Sums:
     """Return the fastest way for a mask, and the order of its sums.
 
     With masks, groups of visible units are in the order of their places, in each all hidden units,
     and for each of these four sums. With tables, each hidden unit has a row of all visible units.
     """
     hidden, visible = mask.shape
-    rows = (hidden + GROUP) // GROUP * GROUP  # of one for each hidden unit and one more
+    rows = (hidden + ROWS) // ROWS * ROWS  # of one for each hidden unit and one more
+    units, columns = len(registers.units), LANES_PER_VECTOR * len(registers.columns)
     way, width, size = LOOPS, 0, 0
     site = np.zeros(visible, np.int32)
     if mask.sum() >= LEAST_DENSITY * rows * visible:
-        if visible < FEW_SITES:
-            way, width = MASKS, GROUP
-            size = -(-visible // GROUP) * GROUP * rows
-            site = GROUP * (place // GROUP * rows + hidden) + place % GROUP
+        if visible < FEW_SITES[units]:
+            way, width = MASKS, units
+            size = -(-visible // units) * units * rows
+            site = units * (place // units * rows + hidden) + place % units
         else:
-            way, width = TABLES, -(-visible // COLUMNS) * COLUMNS
+            way, width = TABLES, -(-visible // columns) * columns
             size = rows * width
             site = hidden * width + np.arange(visible)
     j, i = np.nonzero(mask)
     edge = site[i] - (hidden - j) * width
     full = bool(mask.all())
-    return Sums(way, full, size, width, edge.astype(np.int32), site.astype(np.int32))
+    return Sums(way, full, size, width, edge.astype(np.int32), site.astype(np.int32), registers)

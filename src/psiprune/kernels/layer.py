@@ -1,6 +1,6 @@
 """Sample one layer of an RBM given the other, over all lanes of a tile, by loops over neighbours.
 
-`tables` has functions of the same names for CPUs with AVX-512.
+`tables` has functions of the same names for CPUs with AVX-512 or AVX2.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from psiprune.kernels.simd import LANES_PER_VECTOR, exp32, inlined, row_key, sta
 
 @inlined
 def lane_space(units, lanes):  # type: ignore[no-untyped-def]
-    """Return zeros [unit, lane] aligned to a cache line, so that no vector load straddles two."""
-    raw = np.zeros(units * lanes + 16, np.float32)
+    """Return zeros [unit, lane] aligned to a cache line, so that no vector load straddles two.
+
+    At least two more follow, as groups of three lanes may reach beyond the last.
+    """
+    raw = np.zeros(units * lanes + 32, np.float32)
     offset = (-(raw.ctypes.data // 4)) % 16
     return raw[offset : offset + units * lanes].reshape(units, lanes)
 

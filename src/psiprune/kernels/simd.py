@@ -13,7 +13,7 @@ numba widens unsigned 32-bit arithmetic to 64 bits, hence the two intrinsics wri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -65,26 +65,50 @@ def uniform(typingctx: Any, lane: Any, low: Any, high: Any) -> Any:
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return uniform_bits(builder, *arguments)
+        return in_step(uniform_bits(builder, *arguments))[0]
 
     return types.float32(types.uint32, types.uint32, types.uint32), codegen
 
 
-def uniform_bits(builder: Any, lane: Any, low: Any, high: Any) -> Any:
-    """Write the instructions of `uniform`, for numbers or for vectors."""
+def in_step(*writers: Generator[None, None, Any]) -> list[Any]:
+    """Let generators write instructions in turn, one each at a time; return their results.
+
+    Instructions that do not wait for each other then lie close together: a CPU looks ahead only so
+    far, and one that ends a long calculation would wait for the begin of the next.
+    """
+    results: list[Any] = [None] * len(writers)
+    left = dict(enumerate(writers))
+    while left:
+        for number in list(left):
+            try:
+                next(left[number])
+            except StopIteration as end:
+                results[number] = end.value
+                del left[number]
+    return results
+
+
+def uniform_bits(builder: Any, lane: Any, low: Any, high: Any) -> Generator[None, None, Any]:
+    """Write the instructions of `uniform`, for numbers or for vectors, for `in_step`."""
     word = lane.type
     floating = ir.FloatType()
     if isinstance(word, ir.VectorType):
         floating = ir.VectorType(floating, word.count)
     x = builder.add(lane, low)
+    yield
     x = builder.xor(x, builder.lshr(x, constant(word, 16)))
+    yield
     x = builder.mul(x, constant(word, 0x7FEB352D))
+    yield
     x = builder.xor(builder.xor(x, builder.lshr(x, constant(word, 15))), high)
+    yield
     x = builder.mul(x, constant(word, 0x846CA68B))
+    yield
     # 23 bits of x ^ x >> 16 as the mantissa of a float in [1, 2), then the middle of its cell. The
     # shifts come first, so that AVX-512 has one instruction for the rest.
     x = builder.xor(builder.lshr(x, constant(word, 9)), builder.lshr(x, constant(word, 25)))
     x = builder.or_(x, constant(word, 0x3F800000))
+    yield
     shift = constant(floating, float(np.float32(1 - 2.0**-24)))
     return builder.fsub(builder.bitcast(x, floating), shift)
 

@@ -1,4 +1,4 @@
-"""Sample one layer given the other with tables of sums; the bits of four units share an int32.
+"""Sample one layer given the other with tables of sums; the bits of a group share an int32.
 
 Each function does what its namesake in `layer` does, with the same random numbers. Sums are
 rounded in another order, so they differ in the last bits of float32.
@@ -14,9 +14,9 @@ import numpy as np
 from numba import int32, njit, uint32, uint64
 from numpy.typing import NDArray
 
-from psiprune.kernels import avx512
 from psiprune.kernels import layer as loops
-from psiprune.kernels.groups import COLUMNS, GROUP, LOOPS, MASKS, TABLES
+from psiprune.kernels import lookups
+from psiprune.kernels.groups import LOOPS, MASKS, ROWS, TABLES
 from psiprune.kernels.layer import lane_space
 from psiprune.kernels.layout import Float32, Int32, Parameters
 from psiprune.kernels.simd import (
@@ -29,8 +29,6 @@ from psiprune.kernels.simd import (
 
 #: Compiled once, not into each caller.
 called = njit(**OPTIONS, _nrt=False)
-#: Vectors and rows that `add_products` holds in registers.
-VECTORS, ROWS = (0,) * (COLUMNS // LANES_PER_VECTOR), (0,) * 2
 
 
 class TableLayer(NamedTuple):
@@ -40,6 +38,7 @@ class TableLayer(NamedTuple):
     group: Int32
     weight: Float32
     place: Int32
+    units: tuple[int, ...]
     bias: Float32
 
 
@@ -58,9 +57,9 @@ def visible_layer(graph, weights, bias):  # type: ignore[no-untyped-def]
 @inlined
 def filled(groups, weights, bias):  # type: ignore[no-untyped-def]
     """Return one direction with the weights [edge] by rows."""
-    places = np.zeros(GROUP * groups.group.shape[0], np.float32)
+    places = np.zeros(len(groups.units) * groups.group.shape[0], np.float32)
     refill(groups, weights, places)
-    return TableLayer(groups.start, groups.group, places, groups.place, bias)
+    return TableLayer(groups.start, groups.group, places, groups.place, groups.units, bias)
 
 
 @called
@@ -73,7 +72,20 @@ def refill(groups, weights, places):  # type: ignore[no-untyped-def]
 @inlined
 def state_space(layer, lanes):  # type: ignore[no-untyped-def]
     """Return the state of the units of a layer [group, lane], int32, all 0."""
-    return lane_space((layer.place.shape[0] + GROUP - 1) // GROUP, lanes).view(np.int32)
+    return lane_space(shares(layer.place.shape[0], layer.units), lanes).view(np.int32)
+
+
+@inlined
+def shares(count, units):  # type: ignore[no-untyped-def]
+    """Return the number of groups of `count` units or lanes, the last of which may be smaller."""
+    return (count + len(units) - 1) // len(units)
+
+
+@inlined
+def located(layer, unit):  # type: ignore[no-untyped-def]
+    """Return the group of a unit, and its number there."""
+    place, size = uint64(layer.place[unit]), uint64(len(layer.units))
+    return place // size, place % size
 
 
 @called
@@ -81,8 +93,8 @@ def load(layer, x, state, vectors):  # type: ignore[no-untyped-def]
     """Set a state to the bits x [unit, lane], floats."""
     state[:] = 0
     for i in range(x.shape[0]):
-        place = uint64(layer.place[i])
-        group, bit = place // uint64(GROUP), int32(place % uint64(GROUP))
+        group, number = located(layer, i)
+        bit = int32(number)
         for lane in range(LANES_PER_VECTOR * len(vectors)):
             state[group, lane] |= int32(x[i, lane]) << bit
 
@@ -91,8 +103,8 @@ def load(layer, x, state, vectors):  # type: ignore[no-untyped-def]
 def store(layer, state, x, vectors):  # type: ignore[no-untyped-def]
     """Set x [unit, lane] to the bits of a state."""
     for i in range(x.shape[0]):
-        place = uint64(layer.place[i])
-        group, bit = place // uint64(GROUP), int32(place % uint64(GROUP))
+        group, number = located(layer, i)
+        bit = int32(number)
         for lane in range(LANES_PER_VECTOR * len(vectors)):
             x[i, lane] = np.float32(int32((state[group, lane] >> bit) & int32(1)))
 
@@ -102,8 +114,9 @@ def unpack(layer, shots, state, vectors):  # type: ignore[no-untyped-def]
     """Set a state to the bits of shots [word, lane]: site i is bit i % 32 of word i // 32."""
     state[:] = 0
     for site in range(layer.place.shape[0]):
-        word, bit, place = uint64(site // 32), uint32(site % 32), uint64(layer.place[site])
-        group, shift = place // uint64(GROUP), uint32(place % uint64(GROUP))
+        word, bit = uint64(site // 32), uint32(site % 32)
+        group, number = located(layer, site)
+        shift = uint32(number)
         for lane in range(LANES_PER_VECTOR * len(vectors)):
             state[group, lane] |= int32(((shots[word, lane] >> bit) & uint32(1)) << shift)
 
@@ -125,8 +138,17 @@ def stored(layer, state, space, vectors):  # type: ignore[no-untyped-def]
 @inlined
 def activate(layer, j, x, total, vectors):  # type: ignore[no-untyped-def]
     """Set total[lane] = bias_j + sum_i w_ji x_i."""
-    groups = (layer.group, layer.weight)
-    avx512.look_up(x, groups, layer.start[j], layer.start[j + 1], layer.bias[j], total, vectors)
+    groups = (layer.group, layer.weight, layer.units)
+    lookups.look_up(x, groups, layer.start[j], layer.start[j + 1], layer.bias[j], total, vectors)
+
+
+@called
+def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def]
+    """Set p[j, lane] = counted[lane] * sigmoid(activation)."""
+    groups = (layer.group, layer.weight, layer.units)
+    for j in range(layer.place.shape[0]):
+        first, last = layer.start[j], layer.start[j + 1]
+        lookups.probability(x, groups, first, last, layer.bias[j], counted, p, j, vectors)
 
 
 @called
@@ -136,8 +158,8 @@ def bernoulli(layer, p, y, spread, key, vectors):  # type: ignore[no-untyped-def
     for j in range(p.shape[0]):
         mixed = row_key(key)
         low, high = uint32(mixed), uint32(mixed >> uint64(32))
-        place = uint64(layer.place[j])
-        group, bit = place // uint64(GROUP), int32(1) << int32(place % uint64(GROUP))
+        group, number = located(layer, j)
+        bit = int32(1) << int32(number)
         for lane in range(LANES_PER_VECTOR * len(vectors)):
             below = uniform(spread[lane], low, high) < p[j, lane]
             y[group, lane] |= bit if below else int32(0)
@@ -149,11 +171,11 @@ def bernoulli(layer, p, y, spread, key, vectors):  # type: ignore[no-untyped-def
 def sample_layer(layer, x, y, spread, key, vectors):  # type: ignore[no-untyped-def]
     """Draw y ~ Bernoulli(sigmoid(activation)), one key per unit; return the next key."""
     y[:] = 0
-    groups = (layer.group, layer.weight)
+    groups = (layer.group, layer.weight, layer.units)
     for j in range(layer.place.shape[0]):
         mixed = row_key(key)
         low, high = uint32(mixed), uint32(mixed >> uint64(32))
-        avx512.draw(
+        lookups.draw(
             x,
             groups,
             layer.start[j],
@@ -175,8 +197,8 @@ class GradientSpace(NamedTuple):
 
     gradient: Parameters
     sums: Float32  # as `groups.Sums` has them
-    words: NDArray[np.uint32]  # [chain // 32, column], one bit a chain
-    data: Int32  # [block, chain // 4; column of the block]: four chains in each
+    words: NDArray[np.uint32]  # [chain // 8 n, column], one bit a chain, for groups of n
+    data: Int32  # [block, chain // n; column of the block]: n chains in each
     model: Int32
     bits: Float32  # [site, lane], twice
 
@@ -185,30 +207,38 @@ class GradientSpace(NamedTuple):
 def gradient_space(graph, params, lanes):  # type: ignore[no-untyped-def]
     """Return what `add_gradient` adds to."""
     way, size, width = graph.tables.sums.way, graph.tables.sums.size, graph.tables.sums.width
+    units, block = graph.tables.sums.registers.units, columns_of(graph.tables.sums)
     columns = width if way == TABLES else 0
-    quarters = columns // COLUMNS * lanes // GROUP
+    entries = columns // block * shares(lanes, units)
     visible = params.visible_bias.shape[0] if way == LOOPS else 0
     return GradientSpace(
         loops.gradient_space(graph, params, lanes),
         lane_space(1, size)[0],
-        lane_space((lanes + 31) // 32, columns).view(np.uint32),
-        lane_space(quarters, COLUMNS).view(np.int32),
-        lane_space(quarters, COLUMNS).view(np.int32),
+        lane_space((shares(lanes, units) + 7) // 8, columns).view(np.uint32),
+        lane_space(entries, block).view(np.int32),
+        lane_space(entries, block).view(np.int32),
         lane_space(2 * visible, lanes),
     )
 
 
 @inlined
-def exchange(layer, state, words, out, vectors):  # type: ignore[no-untyped-def]
-    """Set `out` [block, chain // 4; column] to the bits of a state, four chains in each."""
+def columns_of(order):  # type: ignore[no-untyped-def]
+    """Return the number of visible units whose sums are formed by tables at once."""
+    return LANES_PER_VECTOR * len(order.registers.columns)
+
+
+@inlined
+def exchange(order, layer, state, words, out, vectors):  # type: ignore[no-untyped-def]
+    """Set `out` [block, chain // n; column] to the bits of a state, n chains in each."""
+    units, columns = order.registers.units, columns_of(order)
     for site in range(layer.place.shape[0]):
-        avx512.gather_bits(state, layer.place[site], words, site, vectors)
-    quarters = LANES_PER_VECTOR * len(vectors) // GROUP
-    for block in range(out.shape[0] // quarters):
-        for k in range(quarters):  # of each only the lowest four bits are read
-            chunk, shift = uint64(k // 8), uint32(GROUP * (k % 8))
-            row, first = uint64(block * quarters + k), uint64(block * COLUMNS)
-            for column in range(COLUMNS):
+        lookups.gather_bits(state, layer.place[site], words, site, units, vectors)
+    entries = shares(LANES_PER_VECTOR * len(vectors), units)
+    for block in range(out.shape[0] // entries):
+        for k in range(entries):  # of each only the n lowest bits are read
+            chunk, shift = uint64(k // 8), uint32(len(units) * (k % 8))
+            row, first = uint64(block * entries + k), uint64(block * columns)
+            for column in range(columns):
                 out[row, column] = int32(words[chunk, first + column] >> shift)
 
 
@@ -231,22 +261,24 @@ def add_sums(order, layer, count, phases, space, vectors):  # type: ignore[no-un
     """Add to `space.sums` and to the gradient of the hidden biases."""
     v, p, w, q = phases
     rows, sums = p.shape[0], space.sums
+    units, at_once, columns = order.registers
     loops.add_hidden(p, q, space.gradient, vectors)
     if order.way == MASKS:
         for group in range(v.shape[0]):
-            for j in range(0, rows, GROUP):
-                at = GROUP * (group * rows + j)
-                avx512.add_few_products(v, w, p, q, group, j, sums, at, vectors)
+            for j in range(0, rows, ROWS):
+                at = len(units) * (group * rows + j)
+                lookups.add_few_products(v, w, p, q, group, j, sums, at, units, vectors)
     else:
-        exchange(layer, v, space.words, space.data, vectors)
-        exchange(layer, w, space.words, space.model, vectors)
-        quarters = LANES_PER_VECTOR * len(vectors) // GROUP
-        entries = (count + GROUP - 1) // GROUP
-        for block in range(space.data.shape[0] // quarters):
-            x, y = space.data[block * quarters :], space.model[block * quarters :]
-            for j in range(0, rows, len(ROWS)):
-                at = j * order.width + block * COLUMNS
-                avx512.add_products(x, y, p, q, j, entries, sums, at, order.width, ROWS, VECTORS)
+        exchange(order, layer, v, space.words, space.data, vectors)
+        exchange(order, layer, w, space.words, space.model, vectors)
+        every, entries = shares(LANES_PER_VECTOR * len(vectors), units), shares(count, units)
+        for block in range(space.data.shape[0] // every):
+            x, y = space.data[block * every :], space.model[block * every :]
+            for j in range(0, rows, len(at_once)):
+                at = j * order.width + block * columns_of(order)
+                lookups.add_products(
+                    x, y, p, q, j, entries, sums, at, order.width, units, at_once, columns
+                )
 
 
 @called
@@ -283,6 +315,3 @@ def rebound(function: Callable[..., Any]) -> Callable[..., Any]:
         if value is getattr(loops, name, None) and name in globals()
     }
     return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
-
-
-probabilities = inlined(rebound(loops.probabilities.py_func))
