@@ -150,7 +150,13 @@ def test_the_example_is_a_file_of_shots(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_script_makes_the_example(tmp_path: Path) -> None:
     out = tmp_path / "made.txt"
-    command = [str(ROOT / "scripts" / "make_example.sh"), str(out), sys.executable, "-m", "psiprune"]
+    command = [
+        str(ROOT / "scripts" / "make_example.sh"),
+        str(out),
+        sys.executable,
+        "-m",
+        "psiprune",
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     text_of(tiny.call("example", tmp_path / "shipped.txt"))
     assert out.read_bytes() == (tmp_path / "shipped.txt").read_bytes()
