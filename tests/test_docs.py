@@ -24,6 +24,7 @@ hooks = importlib.import_module("hooks")
 #: The first words of all blocks that no test runs; each marker gives its reason.
 NEVER_RUN = {
     ("README.md", "make study"),
+    ("README.md", "python3 -m"),
     ("docs/benchmarks.md", "make bench"),
     ("docs/benchmarks.md", ".venv/bin/python benchmarks/floor.py"),
     ("docs/benchmarks.md", ".venv/bin/python benchmarks/simd.py"),
@@ -31,7 +32,7 @@ NEVER_RUN = {
     ("docs/gallery.md", ".venv/bin/python benchmarks/gallery.py"),
     ("docs/install.md", "pip install"),
     ("docs/install.md", "make test"),
-    ("docs/interfaces.md", "$ psiprune"),
+    ("docs/interfaces.md", "psiprune completion"),
     ("docs/interfaces.md", "import logging"),
     ("docs/interfaces.md", "$ PSIPRUNE_LOG=info"),
     ("docs/sweep.md", "pip install"),

@@ -31,7 +31,7 @@ from psiprune.training.methods import METHOD_FIELDS, METHODS
 COMMANDS = (
     *("ground-state", "sample", "train", "prune", "rewire", "evaluate", "clusters", "study"),
     *("sparse", "ablation", "frontier", "masks", "entanglement", "paper", "sweep", "reconstruct"),
-    *("import", "export", "info", "query", "report", "calibrate"),
+    *("import", "export", "info", "query", "report", "calibrate", "example"),
 )
 
 
@@ -121,13 +121,10 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = tiny.help_of(monkeypatch)
     for name in COMMANDS:
         assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
-        own = tiny.help_of(monkeypatch, name)
-        assert "--json" in own
-        assert "--no-json" not in own
+    assert "--no-json" not in tiny.help_of(monkeypatch, "info")
     masks = tiny.help_of(monkeypatch, "mask")
     for name in ("random", "cluster", "scale-free", "power-law", "break", "forbid"):
         assert re.search(rf"^│ {name} ", masks, re.MULTILINE)
-        assert "--json" in tiny.help_of(monkeypatch, "mask", name)
 
 
 def test_the_command_is_installed_and_its_version_tells_where_numbers_come_from() -> None:
@@ -211,11 +208,25 @@ def test_a_script_knows_the_commands_and_its_shell_parses_it(scripts: Scripts, s
         assert word in script
     if shell == "zsh":
         assert "\n_cyclopts_psiprune() {\n" in script
-        told = tiny.call("completion", "--help").out
-        assert "zsh: _cyclopts_psiprune in a folder of $fpath" in told
     if shutil.which(shell) is None:
         pytest.skip(f"apt-get install {shell} lets {shell} itself parse its script")
     subprocess.run([shell, "-n", scripts(shell)], check=True, timeout=60)
+
+
+def test_one_command_installs_the_script(
+    scripts: Scripts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = scripts("bash").read_text()
+    monkeypatch.setattr(type(app), "generate_completion", lambda *_, **__: script)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/usr/bin/bash")
+    installed = tmp_path / ".local/share/bash-completion/completions/psiprune"
+    printed = text_of(tiny.call("completion", "--install"))
+    assert printed.startswith(f"{installed}: completion for bash\n")
+    assert installed.read_text() == script
+    assert str(installed) in (tmp_path / ".bashrc").read_text()
+    monkeypatch.setenv("SHELL", "/bin/tcsh")
+    assert "'tcsh'" in tiny.refusal(tiny.call("completion", "--install"))
 
 
 @pytest.mark.parametrize(

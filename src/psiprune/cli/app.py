@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from cyclopts import App, Parameter, Token
 
+from psiprune.cli.help import Help
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import CacheWarning, InputError, PsipruneError, TrainingWarning
 from psiprune.core.settings import Settings, check_numbers
@@ -47,6 +48,8 @@ app = App(
     version=lambda: "\n".join(f"{name} {value}" for name, value in describe_machine().items()),
     help="Reconstruct quantum states from measured bit strings with restricted Boltzmann machines "
     "(RBMs), prune the RBMs, and measure the loss of accuracy.",
+    help_format="plaintext",
+    help_formatter=Help(),
     help_epilogue="Set PSIPRUNE_LOG=info to log progress to stderr.",
 )
 

@@ -19,6 +19,7 @@ from psiprune.metrics.settings import MeasureSettings
 def evaluate_command(
     rbm: Path,
     reference: Path,
+    /,
     *,
     seed: Int = 0,
     measure: Annotated[MeasureSettings | None, Flat] = None,

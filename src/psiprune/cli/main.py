@@ -9,40 +9,41 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 
-from cyclopts import CycloptsError, MissingArgumentError, UnknownOptionError
+from cyclopts import (
+    CycloptsError,
+    Group,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+)
 from pydantic import ValidationError
 
 from psiprune.cli.app import BrokenOutputError, app, printing, warnings_shown
+from psiprune.cli.catalogue import COMMANDS, START
+from psiprune.cli.help import Help
 from psiprune.cli.logging import logged_as_asked
-from psiprune.cli.options import unknown_method_option
 from psiprune.cli.signals import fail, interrupted
+from psiprune.cli.suggest import unknown_command, unknown_option
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings, describe_validation_error, partial_settings
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.work_status import WorkStatus, reset_work_status, work_status
 
-#: The commands of each module, which is imported when one of them is called or listed.
-_COMMANDS = {
-    "calibrate": ("calibrate",),
-    "completion": ("completion",),
-    "convert": ("import", "export"),
-    "evaluate": ("evaluate",),
-    "experiments": ("study", "sparse", "ablation", "frontier", "entanglement", "masks"),
-    "info": ("info",),
-    "masks": ("clusters",),
-    "paper": ("paper",),
-    "prune": ("prune",),
-    "reconstruct": ("reconstruct",),
-    "rewire": ("rewire",),
-    "states": ("ground-state", "sample"),
-    "sweep": ("sweep", "query", "report"),
-    "train": ("train",),
+_PANELS = {
+    title: Group(title, sort_key=k)
+    for k, title in enumerate(dict.fromkeys(each.group for each in COMMANDS.values()))
 }
-for module, names in _COMMANDS.items():
-    for name in names:
+for place, (name, command) in enumerate(COMMANDS.items()):
+    module, panel = f"psiprune.cli.{command.module}", _PANELS[command.group]
+    if name == "mask":
+        app.command(f"{module}:mask_app", name=name, group=panel, sort_key=place)
+    else:
         function = f"{name.replace('-', '_')}_command"
-        app.command(f"psiprune.cli.{module}:{function}", name=name)
-app.command("psiprune.cli.masks:mask_app", name="mask")
+        form = Help(command.example, command.common)
+        app.command(
+            f"{module}:{function}", name=name, group=panel, sort_key=place, help_formatter=form
+        )
+app["--help"].group = app["--version"].group = _PANELS["Shell"]
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL: Mapping[WorkStatus, str] = {
     "not begun": "; free some space, then rerun the same command",
@@ -68,6 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for word in (sys.argv[1:] if arguments is None else arguments)
     ]
     try:
+        if not words:
+            with printing():
+                print(START, end="")
+            return 0
         with logged_as_asked():
             with partial_settings():  # a file may supply the other options
                 command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
@@ -124,8 +129,10 @@ def _missing(error: CycloptsError) -> str:
 
 
 def _unknown(error: CycloptsError) -> str:
-    """Return the line about an unknown option of a training method; else ""."""
-    return unknown_method_option(error) if isinstance(error, UnknownOptionError) else ""
+    """Return the line about an unknown command or option; else ""."""
+    if isinstance(error, UnknownCommandError):
+        return unknown_command(error)
+    return unknown_option(error) if isinstance(error, UnknownOptionError) else ""
 
 
 def _give_up_output() -> None:

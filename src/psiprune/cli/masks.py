@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 from cyclopts import App, Parameter
 
 from psiprune.cli.app import check_new, new_file, show
+from psiprune.cli.catalogue import COMMANDS, MASKS
+from psiprune.cli.help import Help
 from psiprune.cli.options import Int, Json, OutOption
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import smallest_p_value
@@ -68,6 +70,7 @@ Threshold = Annotated[
 
 mask_app = App(
     name="mask",
+    help_formatter=Help(COMMANDS["mask"].example),
     help="Create a mask for `psiprune train --mask`: 1 where a weight exists, else 0, [hidden, "
     "site]; as .npy, or as text with one line per hidden unit.",
 )
@@ -144,7 +147,7 @@ def power_law_command(
 
 @mask_app.command(name="break")
 def break_command(
-    mask: Path, *, out: MaskOut, share: float, seed: Seed = 0, json: Json = False
+    mask: Path, /, *, out: MaskOut, share: float, seed: Seed = 0, json: Json = False
 ) -> None:
     """Move a fraction of the weights of a mask to random sites, to break its clusters.
 
@@ -160,6 +163,7 @@ def break_command(
 @mask_app.command(name="forbid")
 def forbid_command(
     rbm: RBMFile,
+    /,
     *,
     out: MaskOut,
     width: Width = 3,
@@ -184,8 +188,13 @@ def forbid_command(
     _write(out, json, make)
 
 
+for name, example in MASKS.items():
+    mask_app[name].help_formatter = Help(example)
+
+
 def clusters_command(
     rbm: RBMFile,
+    /,
     *,
     out: OutOption = None,
     width: Width = 3,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 def prune_command(
     rbm: Path,
     shots: Path,
+    /,
     *,
     out: Out,
     seed: Int = 0,

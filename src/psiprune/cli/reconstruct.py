@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @with_method_options
 def reconstruct_command(
     shots: Path,
+    /,
     *,
     out: OutOption = None,
     settings: Annotated[ReconstructSettings | None, Flat] = None,

@@ -20,6 +20,7 @@ from psiprune.training.methods import AnyMethod
 def rewire_command(
     rbm: Path,
     shots: Path,
+    /,
     *,
     out: Out,
     seed: Int = 0,

@@ -67,6 +67,7 @@ def _rotation_text(sites: tuple[int, ...]) -> str:
 
 def sample_command(
     state: Path,
+    /,
     *,
     out: Out,
     shots: Int = 100_000,

@@ -12,6 +12,7 @@ from psiprune.sweeps.settings import SweepSettings
 
 def sweep_command(
     config: Path,
+    /,
     *,
     out: OutOption = None,
     scheduler: str | None = None,
@@ -57,7 +58,7 @@ def sweep_command(
         )
 
 
-def query_command(sql: str, folder: Path, *, json: Json = False) -> None:
+def query_command(sql: str, folder: Path, /, *, json: Json = False) -> None:
     """Query the results of a sweep, a table named `levels`, in SQL (DuckDB).
 
     Args:
@@ -72,7 +73,7 @@ def query_command(sql: str, folder: Path, *, json: Json = False) -> None:
     show(rows_numbers(rows), rows_text(rows), json)
 
 
-def report_command(folder: Path, *, json: Json = False) -> None:
+def report_command(folder: Path, /, *, json: Json = False) -> None:
     """Write an HTML report with figures on the finished points of a sweep.
 
     Args:

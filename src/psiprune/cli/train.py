@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 @with_method_options
 def train_command(
     shots: Path,
+    /,
     *,
     out: Out,
     hidden: Int | None = None,
