@@ -22,6 +22,7 @@ __all__ = [
     "MasksSettings",
     "Measure",
     "NaturalGradient",
+    "PauliBases",
     "PruneSettings",
     "PsipruneError",
     "ReadoutError",
@@ -97,6 +98,7 @@ from .core.exceptions import (
 from .data.calibration import calibrate_readout
 from .data.confusion import Confusion
 from .data.export import export_shots
+from .data.pauli_bases import PauliBases
 from .data.readout_error import ReadoutError
 from .data.readout_files import read_readout
 from .data.shots import Shots, join_shots, read_shots
