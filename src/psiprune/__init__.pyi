@@ -23,6 +23,7 @@ __all__ = [
     "Measure",
     "NaturalGradient",
     "PauliBases",
+    "PhaseRBM",
     "PruneSettings",
     "PsipruneError",
     "ReadoutError",
@@ -55,6 +56,7 @@ __all__ = [
     "ground_state",
     "join_shots",
     "load_mps",
+    "load_phase_rbm",
     "load_rbm",
     "load_reconstruction",
     "log_partition",
@@ -137,6 +139,7 @@ from .rbm.masks import (
     random_mask,
 )
 from .rbm.model import RBM
+from .rbm.phase import PhaseRBM, load_phase_rbm
 from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .rbm.vertex_cut import vertex_cut
