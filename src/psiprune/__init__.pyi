@@ -87,6 +87,7 @@ __all__ = [
     "scale_free_mask",
     "sweep",
     "train",
+    "train_phases",
     "vertex_cut",
 ]
 
@@ -161,4 +162,5 @@ from .training.cd import CD
 from .training.exact_natural_gradient import ExactNaturalGradient
 from .training.natural_gradient import NaturalGradient
 from .training.pcd import PCD
+from .training.phases import train_phases
 from .training.train import train

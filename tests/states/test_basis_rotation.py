@@ -85,8 +85,8 @@ def test_sums_over_rotated_sites_are_the_amplitudes(letters: str) -> None:
 @pytest.mark.parametrize(
     ("bases", "message"),
     [
-        (["ZXA"], r"letters X, Y and Z, one per site, found 'ZXA' at 0"),
-        (["ZZX", "zzx"], r"found 'zzx' at 1"),
+        (["ZXA"], "must be X, Y or Z for each site, such as 'ZZXY', found 'A' in 'ZXA'"),
+        (["ZZX", "zzx"], "found 'z' in 'zzx'"),
         (["ZZX", "ZX"], r"one letter per site, found 'ZZX' and 'ZX'"),
         ([], r"at least one string such as 'ZZXY', found none"),
         (["ZZXX"], r"2\^N amplitudes for N = 4 letters .* found \(8,\)"),

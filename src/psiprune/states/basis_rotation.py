@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.data.pauli_bases import check_basis
 
 Complex128 = NDArray[np.complex128]
 #: Sites of a basis other than Z up to which a shot is expanded. Memory: 2^8 states for each shot.
@@ -31,13 +32,8 @@ def letters_of(bases: Sequence[str]) -> NDArray[np.uint8]:
     """
     if len(bases) == 0:
         raise InputError("bases: must be at least one string such as 'ZZXY', found none")
-    for number, basis in enumerate(bases):
-        if not isinstance(basis, str) or not basis or set(basis) - set("XYZ"):
-            raise InputError(
-                f"bases: must be strings of the letters X, Y and Z, one per site, found {basis!r} "
-                f"at {number}"
-            )
-        if len(basis) != len(bases[0]):
+    for basis in bases:
+        if len(check_basis(basis)) != len(bases[0]):
             raise InputError(
                 f"bases: all must have one letter per site, found {bases[0]!r} and {basis!r}"
             )
