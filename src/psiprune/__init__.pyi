@@ -22,6 +22,8 @@ __all__ = [
     "MasksSettings",
     "Measure",
     "NaturalGradient",
+    "PauliBases",
+    "PhaseRBM",
     "PruneSettings",
     "PsipruneError",
     "ReadoutError",
@@ -55,6 +57,7 @@ __all__ = [
     "join_shots",
     "lattice_positions",
     "load_mps",
+    "load_phase_rbm",
     "load_rbm",
     "load_reconstruction",
     "log_partition",
@@ -85,6 +88,7 @@ __all__ = [
     "scale_free_mask",
     "sweep",
     "train",
+    "train_phases",
     "vertex_cut",
 ]
 
@@ -98,6 +102,7 @@ from .core.exceptions import (
 from .data.calibration import calibrate_readout
 from .data.confusion import Confusion
 from .data.export import export_shots
+from .data.pauli_bases import PauliBases
 from .data.readout_error import ReadoutError
 from .data.readout_files import read_readout
 from .data.shots import Shots, join_shots, read_shots
@@ -136,6 +141,7 @@ from .rbm.masks import (
     random_mask,
 )
 from .rbm.model import RBM
+from .rbm.phase import PhaseRBM, load_phase_rbm
 from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .rbm.vertex_cut import vertex_cut
@@ -158,4 +164,5 @@ from .training.cd import CD
 from .training.exact_natural_gradient import ExactNaturalGradient
 from .training.natural_gradient import NaturalGradient
 from .training.pcd import PCD
+from .training.phases import train_phases
 from .training.train import train

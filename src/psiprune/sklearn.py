@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from psiprune.core.progress import no_progress_bars
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count
-from psiprune.data.shots import Shots, ShotsLike, as_shots
+from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
 from psiprune.metrics.draws import draw
@@ -151,7 +151,8 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def _shots(self, X: ArrayLike | ShotsLike, *, reset: bool) -> Shots:
         readout = X.readout if isinstance(X, Shots) else None
         if isinstance(X, Shots | Mapping):
-            X = as_shots(X).bits
+            shots = as_shots(X)
+            X = check_sites(shots, shots.sites, "the RBM").bits
         return replace(as_shots(validate_data(self, X, reset=reset)), readout=readout)
 
     def __sklearn_tags__(self) -> Any:

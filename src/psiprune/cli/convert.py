@@ -30,6 +30,7 @@ def import_command(
     settings: Annotated[ReadSettings | None, Flat] = None,
     readout: Annotated[ReadoutOptions | None, Flat] = None,
     rows: str | None = None,
+    basis: str | None = None,
     modulus: bool = False,
     json: Json = False,
 ) -> None:
@@ -45,6 +46,8 @@ def import_command(
         out: file to write the shots to
         rows: shots to keep of all files together, START:STOP:STEP as slices of Python, such as ::2
             (every second one) or :10000 (the first)
+        basis: keep the shots in this basis alone: a letter for all sites, such as Z, or a letter
+            for each site, site 0 first
         modulus: of a state with phases (qucumber-psi) read |psi|
     """
     from psiprune.data.shots import join_shots, read_shots
@@ -56,10 +59,9 @@ def import_command(
     name, given = chosen_format(format, settings)
     kept = None if rows is None else _slice(rows)
     if name == _STATE:
-        if rows is not None:
-            raise InputError(f"--rows: applies to shots, but {_STATE} reads a state")
-        if readout is not None:
-            raise InputError(f"--readout: applies to shots, but {_STATE} reads a state")
+        for option, value in (("rows", rows), ("basis", basis), ("readout", readout)):
+            if value is not None:
+                raise InputError(f"--{option}: applies to shots, but {_STATE} reads a state")
         _import_state(files, given, modulus, out, json)
         return
     if modulus:
@@ -75,6 +77,9 @@ def import_command(
         if kept is not None:
             total, shots = len(shots), _keep(shots, kept, str(rows))
             left_out[f"not in rows {rows}"] = total - len(shots)
+        if basis is not None:
+            total, shots = len(shots), _in_basis(shots, basis)
+            left_out[f"not in basis {basis}"] = total - len(shots)
         shots.save(out)
     origin = _origin(parts, left_out)
     numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **origin}
@@ -139,10 +144,19 @@ def _slice(rows: str) -> slice:
 
 def _keep(shots: Shots, kept: slice, rows: str) -> Shots:
     """Return the shots in a slice of the record, which the provenance names."""
-    bits = shots.bits[kept]
-    if not len(bits):
+    if not len(shots.bits[kept]):
         raise InputError(f"--rows: {rows} keeps none of the {len(shots)} shots; keep at least one")
-    return replace(shots, bits=bits, provenance={**shots.provenance, "rows": rows})
+    return replace(shots.take(kept), provenance={**shots.provenance, "rows": rows})
+
+
+def _in_basis(shots: Shots, basis: str) -> Shots:
+    """Return the shots in one basis, which the provenance names where others are left out."""
+    try:
+        kept = shots.in_basis(basis)
+    except InputError as error:
+        raise InputError(f"--basis: {error}") from None
+    note = {"basis": basis} if kept is not shots else {}
+    return replace(kept, provenance={**shots.provenance, **note})
 
 
 def _origin(parts: list[Shots], left_out: Counter[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.data.bit_order import bit_order_of
 from psiprune.data.confusion import Confusion, check_group, frequencies, named
 from psiprune.data.readout_error import ReadoutError
-from psiprune.data.shots import ShotsLike, as_shots
+from psiprune.data.shots import ShotsLike, as_shots, check_sites
 
 Bits = NDArray[np.uint8]
 
@@ -52,6 +52,7 @@ def calibrate_readout(
     orders: set[str] = set()
     for text, shots in prepared.items():
         measured = as_shots(shots)
+        check_sites(measured, measured.sites, "a calibration")
         if not isinstance(text, str) or set(text) - {"0", "1"} or len(text) != measured.sites:
             raise InputError(
                 f"calibration: each prepared state must be a string of {measured.sites} bits "

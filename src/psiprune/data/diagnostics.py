@@ -169,14 +169,14 @@ def describe_shots(shots: Shots) -> ShotsDescription:
     if repetition is not None:
         shots_per_independent = float(repetition.copies)
         if repetition.rows:
-            once = describe_shots(replace(shots, bits=repetition.once(bits), provenance={}))
+            once = describe_shots(Shots(repetition.once(bits)))
             shots_per_independent *= once.inefficiency
     elif not grouped and min(repeats.p_value[0], sites * memory.p_value.min()) < LEVEL:
         shots_per_independent = inefficiency(bits)
     wider = math.sqrt(shots_per_independent)
     description = ShotsDescription(
         source=shots.source,
-        basis=shots.basis,
+        basis=str(shots.basis),
         provenance=shots.provenance,
         shots=number,
         sites=sites,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import counted
 from psiprune.core.validation import check_seed
 from psiprune.data.bit_order import are_opposite, bit_order_of, qubits_of
 from psiprune.data.formats import read_bits
@@ -25,23 +26,28 @@ from psiprune.data.formats.base import SourceFile, brief, read_content, short
 from psiprune.data.formats.bits import as_bits, bits_of_counts, check_size
 from psiprune.data.formats.names import rising
 from psiprune.data.formats.settings import ReadSettings
+from psiprune.data.pauli_bases import PauliBases, as_basis, check_basis
 from psiprune.data.readout_error import ReadoutError
 from psiprune.io.bytes import cached_pipes
 from psiprune.io.hdf5_guard import opened
 from psiprune.io.hdf5_wire import HDF5, NETCDF3
 from psiprune.io.netcdf import read_arrays, write_arrays
 
+#: The attribute `basis` of a file whose variables hold the bases.
+_SEVERAL = "several"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Shots:
-    """Bit strings [shot, site], all measured in one basis.
+    """Bit strings [shot, site], each measured in a basis of Pauli operators.
 
     Attributes:
         bits: uint8 [shot, site], 0 or 1, read-only. May be given as an array of exact zeros and
             ones (integers, booleans, floats), as nested lists, or as counts {"0101": 12} with site
             0 as the first character.
-        basis: the Pauli operator measured on every site, "X", "Y" or "Z". RBMs and states take
-            shots in Z only.
+        basis: the Pauli operator measured on every site of every shot, "X", "Y" or "Z", or else
+            `PauliBases`. May be given as a letter for each site ("ZZX"), or as such a string for
+            each shot. What describes sqrt(p) takes shots in Z only.
         source: the origin of the shots, for error messages: a file, a sampler.
         provenance: what is needed to make them again (model, seed, ...); saved in files as JSON.
         readout: the readout errors of these records, which training and every comparison with an
@@ -50,7 +56,8 @@ class Shots:
     Raises:
         InputError: the bits are not a table of zeros and ones; the message names the first wrong
             row and column (counted from 0) and its value. Or the counts are empty, have keys that
-            are not bit strings of one length, or numbers that are not integers of at least 0.
+            are not bit strings of one length, or numbers that are not integers of at least 0. Or
+            a basis has other letters than X, Y and Z or does not fit the bits.
 
     Example:
         >>> Shots({"01": 2, "11": 1}).bits.tolist()
@@ -58,21 +65,21 @@ class Shots:
     """
 
     bits: NDArray[np.uint8]
-    basis: str = "Z"
+    basis: str | PauliBases = "Z"
     source: str = "array"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     readout: ReadoutError | None = None
 
     def __post_init__(self) -> None:
         """Check the bits and make them a read-only table."""
-        if self.basis not in ("X", "Y", "Z"):
-            raise InputError(f"basis: must be 'X', 'Y' or 'Z', found {self.basis!r}")
         data: Any = self.bits
         if isinstance(data, Mapping):
             source = "counts" if self.source == "array" else self.source
             object.__setattr__(self, "source", source)
             data = bits_of_counts(data, source)
         object.__setattr__(self, "bits", as_bits(data, self.source))
+        basis = as_basis(self.basis, len(self.bits), self.bits.shape[1], self.source)
+        object.__setattr__(self, "basis", basis)
         object.__setattr__(self, "provenance", dict(self.provenance))
         if self.readout is None:
             return
@@ -99,7 +106,8 @@ class Shots:
     def __repr__(self) -> str:
         """Return the sizes, the basis and the source in one short line."""
         source = self.source if len(self.source) <= 60 else f"...{self.source[-57:]}"
-        return f"Shots(shots={len(self)}, sites={self.sites}, basis={self.basis!r}, {source=})"
+        basis = repr(self.basis) if isinstance(self.basis, str) else f"<{self.basis}>"
+        return f"Shots(shots={len(self)}, sites={self.sites}, basis={basis}, {source=})"
 
     def __len__(self) -> int:
         """Return the number of shots."""
@@ -119,6 +127,52 @@ class Shots:
             return None
         table = np.array(found[0], np.float64)
         return table if table.ndim == 2 and len(table) == self.sites else None
+
+    @cached_property
+    def bases(self) -> tuple[str, ...]:
+        """The unique bases, a letter for each site with site 0 first: ("ZZ", "XZ")."""
+        if isinstance(self.basis, PauliBases):
+            return self.basis.names
+        return (self.basis * self.sites,)
+
+    @cached_property
+    def basis_of(self) -> NDArray[np.int64]:
+        """The number of each shot's basis in `bases`, [shot], read-only."""
+        if isinstance(self.basis, PauliBases):
+            return self.basis.index
+        return np.broadcast_to(np.int64(0), len(self))
+
+    def by_basis(self) -> dict[str, NDArray[np.uint8]]:
+        """Return the bits [shot, site] measured in each basis, in the order of `bases`."""
+        if len(self.bases) == 1:
+            return {self.bases[0]: self.bits}
+        sizes = np.bincount(self.basis_of)
+        rows = np.split(np.argsort(self.basis_of, kind="stable"), np.cumsum(sizes)[:-1])
+        return {name: self.bits[group] for name, group in zip(self.bases, rows, strict=True)}
+
+    def in_basis(self, basis: str) -> Shots:
+        """Return the shots in one basis: a letter for all sites, or a letter for each.
+
+        Raises:
+            InputError: `basis` is not of X, Y and Z, or no shot was measured in it.
+        """
+        name = basis * self.sites if len(check_basis(basis)) == 1 else basis
+        if name not in self.bases:
+            raise InputError(
+                f"{self.source}: has no shots in basis {basis[:40]}, found {self.basis}"
+            )
+        rows = self.basis_of == self.bases.index(name)
+        return self if rows.all() else self.take(rows)
+
+    def take(self, rows: Any) -> Shots:
+        """Return some of the shots with their bases, by a slice, numbers or a mask of rows.
+
+        Raises:
+            InputError: no shot is left.
+        """
+        bits = as_bits(self.bits[rows], self.source)
+        basis = self.basis.take(rows) if isinstance(self.basis, PauliBases) else self.basis
+        return replace(self, bits=bits, basis=basis)
 
     @cached_property
     def unique(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -148,6 +202,8 @@ class Shots:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one NetCDF file of kind 'shots', variable `bits` [shot, site]; return its path.
 
+        Several bases are the variables `bases` [basis, site] (character codes) and `basis_of`.
+
         Raises:
             InputError: the provenance cannot be written as JSON.
             OSError: the file cannot be written; an old file is then unchanged.
@@ -157,12 +213,17 @@ class Shots:
         except (TypeError, ValueError) as error:
             raise InputError(f"provenance: cannot be written as JSON: {error}") from None
         meaning = {"long_name": "measured bit, 0 for +1 and 1 for -1", "units": "1"}
-        attributes = {"basis": self.basis, "source": self.source, "provenance": provenance}
+        attributes = {"basis": str(self.basis), "source": self.source, "provenance": provenance}
         if self.readout is not None:
             attributes["readout"] = json.dumps(self.readout.to_json())
-        return write_arrays(
-            path, {"bits": (("shot", "site"), self.bits, meaning)}, attributes, "shots"
-        )
+        arrays: dict[str, Any] = {"bits": (("shot", "site"), self.bits, meaning)}
+        if isinstance(self.basis, PauliBases):
+            attributes["basis"] = _SEVERAL
+            letters = {"long_name": "Pauli operator, 88 for X, 89 for Y and 90 for Z", "units": "1"}
+            number = {"long_name": "row of bases that the shot was measured in", "units": "1"}
+            arrays["bases"] = (("basis", "site"), self.basis.codes, letters)
+            arrays["basis_of"] = (("shot",), self.basis.index.astype(np.int32), number)
+        return write_arrays(path, arrays, attributes, "shots")
 
 
 def _checked(readout: Any) -> ReadoutError:
@@ -214,8 +275,8 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
     """
     if shots.basis != "Z":
         raise InputError(
-            f"{shots.source}: was measured in basis {shots.basis}, but {what} describes"
-            " measurements in basis Z; give shots measured in Z, or rotate the state before them"
+            f"{shots.source}: was measured in basis {shots.basis}, but {what} describes "
+            f"measurements in basis Z; {_way_out(shots)}"
         )
     if shots.sites != sites:
         raise InputError(
@@ -223,6 +284,12 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
             f"{what} has {sites}; give shots and state of the same size"
         )
     return shots
+
+
+def _way_out(shots: Shots) -> str:
+    if "Z" * shots.sites in shots.bases:
+        return "take those in Z alone: Shots.in_basis('Z'), or psiprune import --basis Z"
+    return "give shots measured in Z, or rotate the state before them"
 
 
 def without_readout_error(shots: Shots, what: str) -> Shots:
@@ -297,19 +364,20 @@ def read_shots(
 def join_shots(parts: Sequence[ShotsLike]) -> Shots:
     """Join the shots of several runs in the order given; the provenance lists that of each.
 
+    Runs may be in different bases, which the result keeps for each shot.
+
     Raises:
-        InputError: there are none, or they differ in the number of sites or in the basis.
+        InputError: there are none, or they differ in the number of sites or in readout errors.
     """
     if not parts:
         raise InputError("shots: needs at least one set of shots to join, found none")
     first, *others = sets = [as_shots(part) for part in parts]
     for other in others:
-        for name in ("sites", "basis"):
-            if getattr(first, name) != getattr(other, name):
-                raise InputError(
-                    f"{other.source}: {name} {getattr(other, name)}, but {first.source}: {name} "
-                    f"{getattr(first, name)}; only shots of one system in one basis can be joined"
-                )
+        if other.sites != first.sites:
+            raise InputError(
+                f"{other.source}: has {counted(other.sites, 'site')}, but {first.source} has "
+                f"{first.sites}; only shots of one system can be joined"
+            )
     if not others:
         return first
     readout = first.readout and first.readout.full_digest
@@ -322,11 +390,20 @@ def join_shots(parts: Sequence[ShotsLike]) -> Shots:
     check_size(sum(map(len, sets)), first.sites, "joined shots")
     return Shots(
         np.concatenate([part.bits for part in sets]),
-        basis=first.basis,
+        basis=_joined(sets),
         source=", ".join(part.source for part in sets),
         provenance={"joined": [dict(part.provenance) for part in sets]},
         readout=first.readout,
     )
+
+
+def _joined(sets: Sequence[Shots]) -> PauliBases:
+    """Return the bases of sets of shots one after the other."""
+    names = {
+        name: number for number, name in enumerate(dict.fromkeys(n for s in sets for n in s.bases))
+    }
+    index = [np.array([names[name] for name in part.bases])[part.basis_of] for part in sets]
+    return PauliBases(tuple(names), np.concatenate(index))
 
 
 def _counts_as_json(counts: ShotsLike, format: str | None) -> bytes:
@@ -375,7 +452,10 @@ def _read_netcdf(path: Path) -> Shots:
         raise InputError(f"{path}: the attribute 'provenance' must be a JSON object") from None
     # From now on the file is the source; the original one is recorded in the provenance.
     provenance.setdefault("source", str(attributes.get("source", "")))
-    basis = str(attributes.get("basis", "Z"))
+    try:
+        basis = _read_basis(str(attributes.get("basis", "Z")), variables)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     readout = None
     if "readout" in attributes:
         try:
@@ -384,3 +464,18 @@ def _read_netcdf(path: Path) -> Shots:
             raise InputError(f"{path}: the attribute 'readout' must be a JSON object") from None
         readout = ReadoutError.from_json(content, f"{path}: readout")
     return Shots(bits, basis, str(path), provenance, readout)
+
+
+def _read_basis(basis: str, variables: Mapping[str, Any]) -> str | PauliBases:
+    """Return the basis that an attribute names, or those in the variables of a file."""
+    if basis != _SEVERAL:
+        return check_basis(basis)
+    missing: Any = ((), np.empty(0))
+    over, codes = variables.get("bases", missing)
+    of, index = variables.get("basis_of", missing)
+    if (over, of) != (("basis", "site"), ("shot",)):
+        raise InputError(
+            "needs the variables 'bases' (basis, site) and 'basis_of' (shot), as its attribute "
+            f"'basis' is {_SEVERAL!r}"
+        )
+    return PauliBases.from_codes(codes, index)

@@ -142,13 +142,13 @@ def test_every_format_and_setting_is_in_use_and_documented() -> None:
     assert used == set(ReadSettings.model_fields)
 
 
-def test_joining_needs_one_basis() -> None:
+def test_joining_needs_equal_sites() -> None:
     bits = np.array([[0, 1]], dtype=np.uint8)
     shots = pp.Shots(bits)
     assert pp.join_shots([shots]) is shots
     other = pp.Shots(1 - bits)
     assert pp.join_shots([shots, other, shots]).bits.tolist() == [[0, 1], [1, 0], [0, 1]]
-    refused("basis X, but array: basis Z", pp.join_shots, [shots, pp.Shots(bits, basis="X")])
+    refused("has 1 site, but array has 2", pp.join_shots, [shots, pp.Shots(bits[:, :1])])
     refused("needs at least one set of shots", pp.join_shots, [])
 
 
