@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, DIAGONALISED_SITES, EXACT_SITES, PAULI_TERMS
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 Index = NDArray[np.int64]
 Float64 = NDArray[np.float64]
+#: Coordinates of each site.
+Positions = tuple[tuple[float, ...], ...]
 #: Bytes of a file of terms. Memory: 64 MiB hold more terms than are allowed.
 _MOST_BYTES = 1 << 26
 _NO_TERMS = "terms: needs at least one with a coefficient other than 0"
@@ -118,15 +120,18 @@ class Hamiltonian:
             QubitOperator of OpenFermion; or a finite model of TeNPy on spins 1/2, up for bit 0.
         sites: N; needed only if the last sites have no letter and there are no labels.
         name: what messages and files call it.
+        positions: of the sites, [site, axis], if they are not in a row; for observables by distance
+            or wave vector.
 
     Attributes:
         sites: N.
         terms: the strings with coefficients other than 0, each once.
-        name: as given; does not matter for equality.
+        name, positions: as given; they do not matter for equality.
 
     Raises:
         InputError: a coefficient is not a finite real number, a letter is unknown, a site is out of
-            range, labels differ in length, or there are no terms.
+            range, labels differ in length, there are no terms, or positions are not finite and
+            different.
 
     Example:
         >>> Hamiltonian({"ZZ": -1.0, "XI": -0.5, "IX": -0.5})
@@ -136,8 +141,16 @@ class Hamiltonian:
     sites: int
     terms: tuple[PauliTerm, ...]
     name: str = field(compare=False)
+    positions: Positions | None = field(compare=False)
 
-    def __init__(self, terms: Terms, sites: int | None = None, *, name: str = "") -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        sites: int | None = None,
+        *,
+        name: str = "",
+        positions: ArrayLike | None = None,
+    ) -> None:
         """Check the terms, add up equal strings, and put them in order."""
         length, listed = terms_of(terms, sites)
         given = list(listed)
@@ -153,9 +166,16 @@ class Hamiltonian:
             (*masks(letters, sites, place), real_coefficient(value, place))
             for place, value, letters in given
         ]
-        self._fill(sites, found, name)
+        places = None if positions is None else _checked_positions(positions, sites)
+        self._fill(sites, found, name, places)
 
-    def _fill(self, sites: int, terms: Iterable[tuple[int, int, float]], name: str) -> None:
+    def _fill(
+        self,
+        sites: int,
+        terms: Iterable[tuple[int, int, float]],
+        name: str,
+        positions: Positions | None,
+    ) -> None:
         sums: dict[tuple[int, int], float] = {}
         for flips, signs, coefficient in terms:
             sums[flips, signs] = sums.get((flips, signs), 0.0) + coefficient
@@ -173,13 +193,16 @@ class Hamiltonian:
                     f"terms: the coefficient of {term.string} must be finite, found "
                     f"{term.coefficient}; give energies in other units"
                 )
-        for attribute, value in (("sites", sites), ("terms", kept), ("name", name)):
+        for attribute, value in (
+            *(("sites", sites), ("terms", kept)),
+            *(("name", name), ("positions", positions)),
+        ):
             object.__setattr__(self, attribute, value)
 
     def _like(self, terms: Iterable[tuple[int, int, float]]) -> Hamiltonian:
-        """Return a nameless sum on the same sites."""
+        """Return a nameless sum on the same sites, where they are."""
         made = object.__new__(Hamiltonian)
-        made._fill(self.sites, terms, "")
+        made._fill(self.sites, terms, "", self.positions)
         return made
 
     def __repr__(self) -> str:
@@ -314,6 +337,34 @@ class Hamiltonian:
                 f"sites: all 2^N configurations are limited to {most} sites here, found "
                 f"{self.sites}; use ground_state"
             )
+
+
+def positions_of(model: object) -> Positions | None:
+    """Return the positions of the sites of a Hamiltonian; None for a chain, or without one."""
+    return model.positions if isinstance(model, Hamiltonian) else None
+
+
+def _checked_positions(given: ArrayLike, sites: int) -> Positions:
+    try:
+        table = np.asarray(given, np.float64)
+    except (TypeError, ValueError):  # rows of different lengths, or no numbers
+        raise InputError("positions: must be a table of numbers [site, axis]") from None
+    if table.ndim != 2 or len(table) != sites or not table.size:
+        raise InputError(
+            f"positions: must have a row for each of {sites} sites, found shape {table.shape}"
+        )
+    if not np.isfinite(table).all():
+        site = int((~np.isfinite(table)).any(axis=1).argmax())
+        raise InputError(f"positions: must be finite, found {table[site].tolist()} for site {site}")
+    places = tuple(map(tuple, table.tolist()))
+    first: dict[tuple[float, ...], int] = {}
+    for site, place in enumerate(places):
+        if first.setdefault(place, site) != site:
+            raise InputError(
+                f"positions: must all differ, found {list(place)} for sites {first[place]} and "
+                f"{site}"
+            )
+    return places
 
 
 def read_hamiltonian(path: str | os.PathLike[str], sites: int | None = None) -> Hamiltonian:

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, PAULI_TERMS
 from psiprune.core.settings import Settings, check_numbers
-from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.hamiltonian import Hamiltonian, Positions
 
 Strings = Iterator[tuple[float, dict[int, str]]]
 #: Largest interaction of a Rydberg array in units of omega: sites a tenth of the blockade radius
@@ -44,12 +44,17 @@ class SpinModel(Settings):
 
     def hamiltonian(self) -> Hamiltonian:
         """Return the sum of Pauli strings, named after the parameters."""
-        return Hamiltonian(list(self._strings()), self.size, name=repr(self))
+        return Hamiltonian(list(self._strings()), self.size, name=repr(self), positions=self.places)
 
     @property
     @abstractmethod
     def size(self) -> int:
         """The number of sites."""
+
+    @property
+    def places(self) -> Positions | None:
+        """The coordinates of each site; None for a chain."""
+        return None
 
     @property
     def one_field(self) -> float | None:
@@ -231,6 +236,11 @@ class Rydberg(SpinModel):
         """The number of atoms."""
         return self.sites or len(self.positions)
 
+    @property
+    def places(self) -> Positions | None:
+        """The coordinates of each atom; None for a row."""
+        return self.positions or None
+
     def _pairs(self) -> Iterator[tuple[tuple[int, tuple[float, float]], ...]]:
         row = [(i * self.spacing, 0.0) for i in range(self.size)]
         return combinations(enumerate(self.positions or row), 2)
@@ -282,6 +292,12 @@ class TFIM2D(SpinModel):
     def size(self) -> int:
         """The number of sites."""
         return self.length * self.width
+
+    @property
+    def places(self) -> Positions:
+        """The coordinates x, y of each site, in the order of the snake."""
+        found = [(x, y) for x in range(self.length) for y in range(self.width)]
+        return tuple(sorted(found, key=lambda place: self.site(*place)))
 
     def _strings(self) -> Strings:
         for x in range(self.length):
