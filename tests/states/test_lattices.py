@@ -50,7 +50,7 @@ def test_second_neighbours_by_reach() -> None:
 
 def test_given_positions_are_those_of_the_lattice(tmp_path: Path) -> None:
     lattice = TFIM2D(length=2, width=3, field=2.0)
-    places = tuple(map(tuple, 5.5 * lattice.coordinates + 0.1))
+    places = tuple(map(tuple, 5.5 * np.array(lattice.places) + 0.1))
     given = TFIM2D(positions=places, field=2.0)
     assert given.hamiltonian() == lattice.hamiltonian()
     assert given.size == 6
@@ -73,15 +73,14 @@ def test_given_positions_are_those_of_the_lattice(tmp_path: Path) -> None:
 def test_models_and_their_positions() -> None:
     places = ((0.0, 0.0), (1.0, 0.5), (2.0, 0.0))
     rydberg = pp.Rydberg(positions=places).hamiltonian()
-    assert rydberg.positions is not None
-    assert rydberg.positions.tolist() == [*map(list, places)]
+    assert rydberg.positions == places
     models: list[SpinModel] = [IsingChain(sites=3), pp.Rydberg(sites=3)]
     assert all(model.hamiltonian().positions is None for model in models)
     assert pp.Hamiltonian("1.0 [Z0 Z1]", positions=[[0], [1]]) == pp.Hamiltonian("1.0 [Z0 Z1]")
 
 
 def test_a_cylinder_is_round() -> None:
-    x, *across = TFIM2D(length=2, width=5, boundary="cylinder").coordinates.T
+    x, *across = np.transpose(TFIM2D(length=2, width=5, boundary="cylinder").places)
     assert x.tolist() == [0] * 5 + [1] * 5
     radius = 0.5 / np.sin(pi / 5)  # of a pentagon with sides of 1
     np.testing.assert_allclose(np.hypot(*across), radius, atol=1e-12)

@@ -309,10 +309,13 @@ def _load_reference(state: Path, dense: RBM, texts: Sequence[str] = ()) -> Refer
     from psiprune.metrics.against_state import check_reference
     from psiprune.metrics.observable_text import read_observables
     from psiprune.metrics.reference import reference_of
+    from psiprune.states.hamiltonian import positions_of
     from psiprune.states.mps import load_mps
 
     loaded = load_mps(state)
-    reference = reference_of(loaded, read_observables(texts, loaded.sites, recorded=True))
+    positions = positions_of(loaded.model)
+    given = read_observables(texts, loaded.sites, recorded=True, positions=positions)
+    reference = reference_of(loaded, given)
     check_reference(dense, reference)
     return reference
 

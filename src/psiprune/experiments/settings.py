@@ -21,7 +21,7 @@ from psiprune.core.settings import Levels, Seed, Seeds, Settings
 from psiprune.experiments.path_settings import RunObservables, UntilSettings
 from psiprune.metrics.settings import MeasureSettings
 from psiprune.pruning.settings import PruneSettings, RewireSettings
-from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.hamiltonian import Hamiltonian, Positions
 from psiprune.states.spin_models import IsingChain, SpinModel, as_model
 from psiprune.states.tfim import TFIM
 from psiprune.training.cd import CD
@@ -115,6 +115,11 @@ class EnsembleSettings(Settings):
         return self.model.model_copy(update=changed).hamiltonian()
 
     @property
+    def places(self) -> Positions | None:
+        """The coordinates of each site; None for a chain."""
+        return None if self.model is None else self.model.places
+
+    @property
     def hidden_units(self) -> int:
         """N_h: as given, or by default N/2 and at least 1."""
         return self.hidden if self.hidden is not None else max(1, self.sites // 2)
@@ -188,7 +193,7 @@ class StudySettings(EnsembleSettings):
         if self.observable:
             from psiprune.metrics.observable_text import read_observables  # loads numba
 
-            read_observables(self.observable, self.sites, recorded=True)
+            read_observables(self.observable, self.sites, recorded=True, positions=self.places)
         parameters = (self.sites + 1) * (self.hidden_units + 1) - 1
         if self.prune.criterion == "surgeon" and parameters > FISHER_PARAMETERS:
             raise ValueError(

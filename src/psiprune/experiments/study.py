@@ -69,7 +69,9 @@ def run_study(
         OSError: the folder cannot be written; finished files stay.
     """
     if settings.until is not None:
-        names = read_observables(settings.observable or (), settings.sites)
+        names = read_observables(
+            settings.observable or (), settings.sites, positions=settings.places
+        )
         check_state_metric(settings.until.measure, names)
     settings = settings.for_size()
     with open_run(folder, settings) as run:

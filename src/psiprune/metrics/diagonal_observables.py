@@ -1,75 +1,71 @@
 """Ready-made observables by name: order parameters, S(k), walls, distributions, entropies.
 
 Bit 0 is Z = +1, bit 1 is Z = -1; n_i = (1 - Z_i) / 2 is bit i, 1 in the Rydberg state. Sites are
-those of an open chain.
+those of an open chain; those of `spatial_observables` may have positions.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.metrics.bits_observable import BitsObservable
 from psiprune.metrics.entropy_observable import EntropyObservable
 from psiprune.metrics.pauli_observable import PauliObservable
-from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.metrics.spatial_observables import (
+    Layout,
+    blockade_violations,
+    g2,
+    layout_of,
+    structure_factor,
+)
+from psiprune.states.hamiltonian import Hamiltonian, Positions
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 _CALL = re.compile(r"\s*([A-Za-z]\w*)\s*(?:\(\s*([^()]*?)\s*\))?\s*")
 #: X0, Z_i: begins Pauli strings.
 _LETTER = re.compile(r"[A-Za-z]_?(?:\d+|i)?")
-_PI = re.compile(r"(\d*\.?\d*)\s*\*?\s*pi(?:\s*/\s*(\d+\.?\d*))?")
-
-
-@dataclass(frozen=True)
-class BitsObservable:
-    """A function of bits whose mean is the observable.
-
-    Attributes:
-        function: bits [shot, site] and the mean of each bit [site] -> [shot] or [shot, value].
-        dimension: what distinguishes the values, such as k; empty for a scalar.
-        coordinates: of the values.
-    """
-
-    function: Callable[[Bits, Float64], Float64]
-    dimension: str = ""
-    coordinates: tuple[float, ...] = ()
-
-    def __call__(self, bits: Bits) -> Float64:
-        """Return the values of shots, bits [shot, site] -> [shot] or [shot, value]."""
-        return self.function(bits, bits.mean(axis=0))
 
 
 #: What a name stands for.
 NamedObservable = BitsObservable | PauliObservable | EntropyObservable
 
 
-def named_observable(text: str, sites: int) -> NamedObservable | None:
+def named_observable(
+    text: str, sites: int, positions: Positions | None = None
+) -> NamedObservable | None:
     """Return the observable of a name, or of name(argument); None if the text is neither.
 
     - staggered_magnetization: sum_i (-1)^i <Z_i> / N.
     - z2_order: <|sum_i (-1)^i Z_i|> / N, 1 in both states of perfect Z2 (Neel) order.
     - structure_factor, structure_factor(k): S(k) = <|sum_j e^(ikj) Z_j|^2> / N at k = 2 pi n / N
-      from 0 to pi, or at one k, a number or such as pi, pi/2 or 0.3pi.
+      from 0 to pi, or at one k, a number or such as pi, pi/2 or 0.3pi; with positions r_j
+      structure_factor(kx,ky), <|sum_j e^(ik.r_j) Z_j|^2> / N.
     - domain_wall_density, domain_wall_density(z2): mean over the bonds of the probability that
       neighbours differ; with z2, that they agree, which are the walls of Z2 order.
     - domain_wall_distribution, domain_wall_distribution(z2): P(number of these bonds), the full
       counting statistics.
-    - blockade_violations, blockade_violations(r): <sum n_i n_j> over pairs with 1 <= j - i <= r;
-      r = 1 if not given.
-    - g2: mean over i of <n_i n_{i+d}> - <n_i><n_{i+d}>, at d = 1 .. N/2.
+    - blockade_violations, blockade_violations(r): <sum n_i n_j> over pairs at a distance of up to
+      r; r = 1 if not given.
+    - g2: mean of <n_i n_j> - <n_i><n_j> over pairs at a distance d, for d = 1 .. N/2; with
+      positions up to half the largest distance.
     - block_magnetization(L): P(number of 1 bits) in L neighbouring sites, mean over all such
       blocks; the magnetization of the block is 1 - 2 ones / L.
     - entropy, renyi2, entropy(c), renyi2(c): von Neumann and Renyi-2 entanglement entropy in nats
       of the first c sites with the others; c = N // 2 if not given.
+
+    Args:
+        text: the name.
+        sites: N.
+        positions: of the sites, in any unit; distances are in units of the smallest one, and k in
+            its inverse. None for a chain.
 
     Raises:
         InputError: the name is unknown, or the argument is missing or invalid.
@@ -88,7 +84,9 @@ def named_observable(text: str, sites: int) -> NamedObservable | None:
         )
     if sites < 2:
         raise InputError(f"observable: {name} needs at least 2 sites, found {sites}")
-    return _NAMES[name](name, argument or None, sites)
+    if name in _IN_SPACE:
+        return _IN_SPACE[name](name, argument or None, layout_of(sites, positions))
+    return _IN_A_CHAIN[name](name, argument or None, sites)
 
 
 def _staggered(name: str, argument: str | None, sites: int) -> PauliObservable:
@@ -105,38 +103,6 @@ def _z2_order(name: str, argument: str | None, sites: int) -> BitsObservable:
 def _abs_staggered(bits: Bits, _: Float64) -> Float64:
     signs = (-1.0) ** np.arange(bits.shape[1])
     return np.abs(signs.sum() - 2.0 * (bits @ signs)) / bits.shape[1]
-
-
-def _structure(name: str, argument: str | None, sites: int) -> BitsObservable:
-    if argument is None:
-        k = 2 * math.pi * np.arange(sites // 2 + 1) / sites
-        return BitsObservable(_structure_factors, "k", tuple(k.tolist()))
-    return BitsObservable(partial(_structure_factor, _wave_number(name, argument)))
-
-
-def _structure_factors(bits: Bits, _: Float64) -> Float64:
-    return np.abs(np.fft.rfft(1.0 - 2.0 * bits, axis=1)) ** 2 / bits.shape[1]
-
-
-def _structure_factor(k: float, bits: Bits, _: Float64) -> Float64:
-    sites, z = bits.shape[1], 1.0 - 2.0 * bits
-    phases = k * np.arange(sites)
-    return ((z @ np.cos(phases)) ** 2 + (z @ np.sin(phases)) ** 2) / sites
-
-
-def _wave_number(name: str, argument: str) -> float:
-    written = argument.removeprefix("k").removeprefix("=").strip() if "=" in argument else argument
-    try:
-        if (multiple := _PI.fullmatch(written)) is not None:
-            return float(multiple[1] or 1) * math.pi / float(multiple[2] or 1)
-        value = float(written)
-    except (ValueError, ZeroDivisionError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(
-            f"observable: {name}: k must be a number or such as pi/2, found {argument!r}"
-        )
-    return value
 
 
 def _density(name: str, argument: str | None, sites: int) -> PauliObservable:
@@ -158,32 +124,6 @@ def _count_different(bits: Bits, _: Float64) -> Float64:
 def _count_alike(bits: Bits, _: Float64) -> Float64:
     number = (bits[:, 1:] == bits[:, :-1]).sum(axis=1)
     return (number[:, None] == np.arange(bits.shape[1])).astype(np.float64)
-
-
-def _blockade(name: str, argument: str | None, sites: int) -> PauliObservable:
-    reach = 1 if argument is None else _count(name, "r", argument, sites - 1)
-    terms: list[tuple[float, dict[int, str]]] = []
-    for d in range(1, reach + 1):
-        for i in range(sites - d):
-            terms += [(0.25, {}), (-0.25, {i: "Z"}), (-0.25, {i + d: "Z"})]
-            terms.append((0.25, {i: "Z", i + d: "Z"}))
-    return PauliObservable(Hamiltonian(terms, sites))
-
-
-def _g2(name: str, argument: str | None, sites: int) -> BitsObservable:
-    _no_argument(name, argument)
-    return BitsObservable(_density_correlations, "d", tuple(map(float, range(1, sites // 2 + 1))))
-
-
-def _density_correlations(bits: Bits, mean: Float64) -> Float64:
-    """Return products of fluctuations, whose mean is the connected correlation."""
-    fluctuation, sites = bits - mean, bits.shape[1]
-    return np.column_stack(
-        [
-            np.einsum("si,si->s", fluctuation[:, :-d], fluctuation[:, d:]) / (sites - d)
-            for d in range(1, sites // 2 + 1)
-        ]
-    )
 
 
 def _block(name: str, argument: str | None, sites: int) -> BitsObservable:
@@ -225,15 +165,18 @@ def _count(name: str, what: str, argument: str, most: int) -> int:
     return int(argument)
 
 
-_NAMES: dict[str, Callable[[str, str | None, int], NamedObservable]] = {
+_IN_A_CHAIN: dict[str, Callable[[str, str | None, int], NamedObservable]] = {
     "staggered_magnetization": _staggered,
     "z2_order": _z2_order,
-    "structure_factor": _structure,
     "domain_wall_density": _density,
     "domain_wall_distribution": _walls,
-    "blockade_violations": _blockade,
-    "g2": _g2,
     "block_magnetization": _block,
     "entropy": _entropy,
     "renyi2": _entropy,
 }
+_IN_SPACE: dict[str, Callable[[str, str | None, Layout], NamedObservable]] = {
+    "structure_factor": structure_factor,
+    "blockade_violations": blockade_violations,
+    "g2": g2,
+}
+_NAMES = (*_IN_A_CHAIN, *_IN_SPACE)

@@ -29,6 +29,7 @@ from psiprune.metrics.observed import (
 )
 from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.rbm.model import Data
+from psiprune.states.hamiltonian import positions_of
 from psiprune.states.mps import MPS
 
 Float64 = NDArray[np.float64]
@@ -88,7 +89,8 @@ def measure_observables(
     """
     seed = check_seed(seed)
     if isinstance(of, MPS):
-        return _of_state(of, as_observables(observables, of.sites), seed)
+        found = as_observables(observables, of.sites, positions_of(of.model))
+        return _of_state(of, found, seed)
     shots = as_shots(of)
     shots = check_sites(shots, shots.sites, "the shots")
     found = as_observables(observables, shots.sites)

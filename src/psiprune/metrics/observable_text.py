@@ -10,7 +10,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.metrics.custom import Observable, load_observable
 from psiprune.metrics.diagonal_observables import named_observable
 from psiprune.metrics.pauli_observable import PauliObservable
-from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.hamiltonian import Hamiltonian, Positions
 from psiprune.states.pauli_text import text_terms
 
 #: What an observable may be given as, in Python.
@@ -24,13 +24,16 @@ _SHOWN = 40
 _NAMED = re.compile(r"\s*([A-Za-z]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
 
 
-def as_observables(given: GivenObservables | None, sites: int) -> dict[str, Observable]:
+def as_observables(
+    given: GivenObservables | None, sites: int, positions: Positions | None = None
+) -> dict[str, Observable]:
     """Return observables by name, on this number of sites.
 
     Args:
         given: functions of bits [shot, site], sums of Pauli strings as `Hamiltonian` or text, or
             names of `named_observable`, by name; or a list of texts, see `read_observables`.
         sites: N.
+        positions: of the sites, see `named_observable`.
 
     Raises:
         InputError: a text cannot be read, or a Hamiltonian has another number of sites.
@@ -40,12 +43,16 @@ def as_observables(given: GivenObservables | None, sites: int) -> dict[str, Obse
     if isinstance(given, str):
         given = [given]
     if not isinstance(given, Mapping):
-        return read_observables(given, sites)
-    return {name: _as_observable(name, each, sites) for name, each in given.items()}
+        return read_observables(given, sites, positions=positions)
+    return {name: _as_observable(name, each, sites, positions) for name, each in given.items()}
 
 
 def read_observables(
-    texts: Sequence[str], sites: int, *, recorded: bool = False
+    texts: Sequence[str],
+    sites: int,
+    *,
+    recorded: bool = False,
+    positions: Positions | None = None,
 ) -> dict[str, Observable]:
     """Return the observables of options: TEXT, NAME=TEXT or FILE.py:function.
 
@@ -57,6 +64,7 @@ def read_observables(
         sites: N.
         recorded: whether the values go to the files of a run, which could not record the code of a
             function, and where names must differ from those of errors.
+        positions: of the sites, see `named_observable`.
 
     Raises:
         InputError: a text cannot be read, or two have the same name.
@@ -71,7 +79,7 @@ def read_observables(
                 )
             name, observable = load_observable(text)
         else:
-            name, observable = _named(text, sites)
+            name, observable = _named(text, sites, positions)
         if recorded and name.endswith(_SUFFIXES):
             raise InputError(
                 f"observable: {name!r} may not end in {', '.join(_SUFFIXES)}, which stand for its "
@@ -88,19 +96,19 @@ def is_code(text: str) -> bool:
     return ".py" in text
 
 
-def _named(text: str, sites: int) -> tuple[str, Observable]:
+def _named(text: str, sites: int, positions: Positions | None) -> tuple[str, Observable]:
     named = _NAMED.fullmatch(text)
     name, body = (named[1], named[2]) if named else (_identifier(text), text)
-    return name, parse_observable(body, sites)
+    return name, parse_observable(body, sites, positions)
 
 
-def parse_observable(text: str, sites: int) -> Observable:
+def parse_observable(text: str, sites: int, positions: Positions | None = None) -> Observable:
     """Return the observable of a text: Pauli strings or a name.
 
     Raises:
         InputError: it is neither, or does not fit the number of sites.
     """
-    named = named_observable(text, sites)
+    named = named_observable(text, sites, positions)
     return PauliObservable(pauli_sum(text, sites)) if named is None else named
 
 
@@ -143,9 +151,9 @@ def text_of(name: str, given: Hamiltonian | str) -> str:
     return f"{name}={given}".replace("\n", " ")
 
 
-def _as_observable(name: str, given: Given, sites: int) -> Observable:
+def _as_observable(name: str, given: Given, sites: int, positions: Positions | None) -> Observable:
     if isinstance(given, str):
-        return parse_observable(given, sites)
+        return parse_observable(given, sites, positions)
     if isinstance(given, Hamiltonian):
         if given.sites != sites:
             raise InputError(

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.repr import one_line
+from psiprune.metrics.bits_observable import BitsObservable
 from psiprune.metrics.bootstrap import at_least_one_shot
 from psiprune.metrics.custom import Observable, observe
-from psiprune.metrics.diagonal_observables import BitsObservable
 from psiprune.metrics.entanglement import few_pairs
 from psiprune.metrics.entropy_observable import EntropyObservable, is_determined
 from psiprune.metrics.measure import Measure, effective_draws
@@ -204,6 +204,9 @@ def estimate_of_state(
     exact: Float64 | np.float64 | None = None
     if isinstance(observable, PauliObservable | EntropyObservable):
         exact = np.float64(observable.of_state(state))
+    elif isinstance(observable, BitsObservable) and observable.of_pairs is not None:
+        found = observable.of_pairs(state.correlations(), state.magnetization())
+        exact = found if found.ndim else np.float64(found)
     elif log_q is not None:
         exact = exact_value(name, observable, np.exp(log_q), state.sites)
     if exact is not None:

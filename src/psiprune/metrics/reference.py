@@ -20,7 +20,7 @@ from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import Observables, reference_observables
 from psiprune.metrics.observed import Target, estimate_of_state, rotated
 from psiprune.metrics.state_report import Report
-from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.hamiltonian import Hamiltonian, positions_of
 from psiprune.states.mps import MPS, Model
 from psiprune.states.signs import positive_rotation
 
@@ -76,7 +76,7 @@ def reference_of(state: MPS, observables: GivenObservables | None = None) -> Ref
         InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, a
             Hamiltonian without such a rotation, or an observable that cannot be read.
     """
-    further = as_observables(observables, state.sites)
+    further = as_observables(observables, state.sites, positions_of(state.model))
     check_names(further, _TAKEN)
     check_rbm_size(further, state.sites)
     model, log_q, turned = state.model, None, 0

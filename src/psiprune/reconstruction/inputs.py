@@ -16,8 +16,8 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.data.dependence import INDEPENDENT, Blocks, Dependence
 from psiprune.data.shots import Shots, join_shots
+from psiprune.metrics.bits_observable import BitsObservable
 from psiprune.metrics.custom import Observable, observe
-from psiprune.metrics.diagonal_observables import BitsObservable
 from psiprune.metrics.entropy_observable import (
     EntropyObservable,
     check_rbm_size,

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 Index = NDArray[np.int64]
 Float64 = NDArray[np.float64]
+#: Coordinates of each site.
+Positions = tuple[tuple[float, ...], ...]
 #: Bytes of a file of terms. Memory: 64 MiB hold more terms than are allowed.
 _MOST_BYTES = 1 << 26
 _NO_TERMS = "terms: needs at least one with a coefficient other than 0"
@@ -118,18 +120,18 @@ class Hamiltonian:
             QubitOperator of OpenFermion; or a finite model of TeNPy on spins 1/2, up for bit 0.
         sites: N; needed only if the last sites have no letter and there are no labels.
         name: what messages and files call it.
-        positions: of sites that are no chain, [site, axis].
+        positions: of the sites, [site, axis], if they are not in a row; for observables by distance
+            or wave vector.
 
     Attributes:
         sites: N.
         terms: the strings with coefficients other than 0, each once.
-        name: as given; does not matter for equality.
-        positions: as given, None for a chain; do not matter for equality. Sums have none.
+        name, positions: as given; they do not matter for equality.
 
     Raises:
         InputError: a coefficient is not a finite real number, a letter is unknown, a site is out of
-            range, labels differ in length, there are no terms, or positions are not a table of
-            finite numbers with a row for each site.
+            range, labels differ in length, there are no terms, or positions are not finite and
+            different.
 
     Example:
         >>> Hamiltonian({"ZZ": -1.0, "XI": -0.5, "IX": -0.5})
@@ -139,7 +141,7 @@ class Hamiltonian:
     sites: int
     terms: tuple[PauliTerm, ...]
     name: str = field(compare=False)
-    positions: Float64 | None = field(compare=False)
+    positions: Positions | None = field(compare=False)
 
     def __init__(
         self,
@@ -164,14 +166,15 @@ class Hamiltonian:
             (*masks(letters, sites, place), real_coefficient(value, place))
             for place, value, letters in given
         ]
-        self._fill(sites, found, name, _checked_positions(positions, sites))
+        places = None if positions is None else _checked_positions(positions, sites)
+        self._fill(sites, found, name, places)
 
     def _fill(
         self,
         sites: int,
         terms: Iterable[tuple[int, int, float]],
-        name: str = "",
-        positions: Float64 | None = None,
+        name: str,
+        positions: Positions | None,
     ) -> None:
         sums: dict[tuple[int, int], float] = {}
         for flips, signs, coefficient in terms:
@@ -190,15 +193,16 @@ class Hamiltonian:
                     f"terms: the coefficient of {term.string} must be finite, found "
                     f"{term.coefficient}; give energies in other units"
                 )
-        for attribute, value in zip(
-            ("sites", "terms", "name", "positions"), (sites, kept, name, positions), strict=True
+        for attribute, value in (
+            *(("sites", sites), ("terms", kept)),
+            *(("name", name), ("positions", positions)),
         ):
             object.__setattr__(self, attribute, value)
 
     def _like(self, terms: Iterable[tuple[int, int, float]]) -> Hamiltonian:
-        """Return a nameless sum on the same sites."""
+        """Return a nameless sum on the same sites, where they are."""
         made = object.__new__(Hamiltonian)
-        made._fill(self.sites, terms)
+        made._fill(self.sites, terms, "", self.positions)
         return made
 
     def __repr__(self) -> str:
@@ -335,21 +339,32 @@ class Hamiltonian:
             )
 
 
-def _checked_positions(positions: ArrayLike | None, sites: int) -> Float64 | None:
-    """Return positions as a read-only table [site, axis]."""
-    if positions is None:
-        return None
+def positions_of(model: object) -> Positions | None:
+    """Return the positions of the sites of a Hamiltonian; None for a chain, or without one."""
+    return model.positions if isinstance(model, Hamiltonian) else None
+
+
+def _checked_positions(given: ArrayLike, sites: int) -> Positions:
     try:
-        table = np.array(positions, np.float64)
+        table = np.asarray(given, np.float64)
     except (TypeError, ValueError):  # rows of different lengths, or no numbers
         raise InputError("positions: must be a table of numbers [site, axis]") from None
-    if table.ndim != 2 or len(table) != sites or not np.isfinite(table).all():
+    if table.ndim != 2 or len(table) != sites or not table.size:
         raise InputError(
-            f"positions: must be finite and have a row for each of {sites} sites, found shape "
-            f"{table.shape}"
+            f"positions: must have a row for each of {sites} sites, found shape {table.shape}"
         )
-    table.setflags(write=False)
-    return table
+    if not np.isfinite(table).all():
+        site = int((~np.isfinite(table)).any(axis=1).argmax())
+        raise InputError(f"positions: must be finite, found {table[site].tolist()} for site {site}")
+    places = tuple(map(tuple, table.tolist()))
+    first: dict[tuple[float, ...], int] = {}
+    for site, place in enumerate(places):
+        if first.setdefault(place, site) != site:
+            raise InputError(
+                f"positions: must all differ, found {list(place)} for sites {first[place]} and "
+                f"{site}"
+            )
+    return places
 
 
 def read_hamiltonian(path: str | os.PathLike[str], sites: int | None = None) -> Hamiltonian:

@@ -25,7 +25,12 @@ from psiprune.core.validation import check_count
 from psiprune.data.shots import ShotsLike, as_shots, check_sites, without_readout_error
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.states.hamiltonian import Hamiltonian
-from psiprune.states.saved_hamiltonian import hamiltonian_from, names_of, variables_of
+from psiprune.states.saved_hamiltonian import (
+    POSITION,
+    VARIABLES,
+    hamiltonian_from,
+    variables_of,
+)
 from psiprune.states.tensors import (
     Tensors,
     as_matrix,
@@ -222,7 +227,8 @@ class MPS:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one NetCDF file of kind 'mps', a variable `tensor_<i>` for each site.
 
-        A `Hamiltonian` is saved as `pauli` [term, site] and `coefficient` [term].
+        A `Hamiltonian` is saved as `pauli` [term, site] and `coefficient` [term], with any
+        positions of its sites as `position` [site, axis].
 
         Raises:
             OSError: the file cannot be written; an old file is then unchanged.
@@ -268,7 +274,9 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
             field, coupling = float(attributes["field"]), float(attributes["coupling"])
             model = TFIM(sites=sites, field=field, coupling=coupling)
         names = [f"tensor_{i}" for i in range(sites)]
-        others = () if isinstance(model, TFIM | None) else names_of(model)
+        others: tuple[str, ...] = () if isinstance(model, TFIM | None) else VARIABLES
+        if isinstance(model, Hamiltonian) and model.positions is not None:
+            others += (POSITION,)
         if sorted((*names, *others)) != sorted(str(name) for name in dataset.data_vars):
             raise InputError(f"needs exactly the variables tensor_0 .. tensor_{sites - 1}")
         tensors = tuple(dataset[name].values for name in names)

@@ -45,5 +45,5 @@ def sample(state: MPS, shots: int, seed: int = 0, *, progress: bool = True) -> S
     elif state.model is not None:
         provenance["model"] = state.model.summary()
         if state.model.positions is not None:
-            provenance["positions"] = state.model.positions.tolist()
+            provenance["positions"] = [*map(list, state.model.positions)]
     return Shots(bits, source="psiprune.sample", provenance=provenance)

@@ -12,31 +12,28 @@ from psiprune.states.hamiltonian import Hamiltonian
 
 #: Letters by their number in a file: bit 0 flips the site, bit 1 takes its sign.
 _LETTERS = np.array(["I", "X", "Z", "Y"])
-#: The variables of a Hamiltonian, the second of sites with positions.
-VARIABLES, POSITIONS = ("pauli", "coefficient"), "position"
-
-
-def names_of(model: Hamiltonian) -> tuple[str, ...]:
-    """Return the names of the variables that a file of this Hamiltonian has."""
-    return VARIABLES if model.positions is None else (*VARIABLES, POSITIONS)
+#: The variables of a Hamiltonian, and one that it may have.
+VARIABLES = ("pauli", "coefficient")
+POSITION = "position"
 
 
 def variables_of(model: Hamiltonian) -> dict[str, Any]:
-    """Return `pauli` [term, site] and `coefficient` [term], and `position` [site, axis] if any."""
+    """Return `pauli` [term, site], `coefficient` [term] and any `position` [site, axis]."""
     pauli = np.zeros((len(model.terms), model.sites), dtype=np.uint8)
     for row, term in zip(pauli, model.terms, strict=True):
         for site, letter in term.letters.items():
             row[site] = int(np.flatnonzero(letter == _LETTERS)[0])
     coefficients = np.array([term.coefficient for term in model.terms])
     meaning = {"convention": "0 is I, 1 is X, 2 is Z, 3 is Y", "units": "1"}
-    variables: dict[str, Any] = {
-        "pauli": (("term", "site"), pauli, meaning),
-        "coefficient": (("term",), coefficients, {"units": "those of the model"}),
-    }
+    units = {"units": "those of the model"}
+    places = {}
     if model.positions is not None:
-        units = {"units": "those of the model"}
-        variables[POSITIONS] = (("site", "axis"), model.positions, units)
-    return variables
+        places = {POSITION: (("site", "axis"), np.array(model.positions), units)}
+    return {
+        "pauli": (("term", "site"), pauli, meaning),
+        "coefficient": (("term",), coefficients, units),
+        **places,
+    }
 
 
 def hamiltonian_from(dataset: xr.Dataset) -> Hamiltonian | None:
@@ -58,5 +55,5 @@ def hamiltonian_from(dataset: xr.Dataset) -> Hamiltonian | None:
         )
     labels = ["".join(row) for row in _LETTERS[pauli]]
     terms = dict(zip(labels, coefficients.tolist(), strict=True))
-    name, places = str(dataset.attrs.get("hamiltonian", "")), dataset.get(POSITIONS)
-    return Hamiltonian(terms, name=name, positions=None if places is None else places.values)
+    places = dataset[POSITION].values if POSITION in dataset else None
+    return Hamiltonian(terms, name=str(dataset.attrs.get("hamiltonian", "")), positions=places)

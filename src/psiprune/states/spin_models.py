@@ -8,14 +8,12 @@ from itertools import combinations
 from math import dist, inf
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, PAULI_TERMS
 from psiprune.core.settings import Settings, check_numbers
-from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.hamiltonian import Hamiltonian, Positions
 from psiprune.states.lattices import REACH, lattice_positions, neighbours, snake_site
 
 Strings = Iterator[tuple[float, dict[int, str]]]
@@ -47,9 +45,7 @@ class SpinModel(Settings):
 
     def hamiltonian(self) -> Hamiltonian:
         """Return the sum of Pauli strings, named after the parameters, with the positions."""
-        places = self.coordinates
-        strings = list(self._strings())
-        return Hamiltonian(strings, self.size, name=repr(self), positions=places)
+        return Hamiltonian(list(self._strings()), self.size, name=repr(self), positions=self.places)
 
     @property
     @abstractmethod
@@ -57,8 +53,8 @@ class SpinModel(Settings):
         """The number of sites."""
 
     @property
-    def coordinates(self) -> NDArray[np.float64] | None:
-        """Positions of the sites, [site, axis]; None for a chain."""
+    def places(self) -> Positions | None:
+        """The coordinates of each site; None for a chain."""
         return None
 
     @property
@@ -242,9 +238,9 @@ class Rydberg(SpinModel):
         return self.sites or len(self.positions)
 
     @property
-    def coordinates(self) -> NDArray[np.float64] | None:
-        """Positions of the atoms as given, [site, axis]; None for a row."""
-        return np.array(self.positions) if self.positions else None
+    def places(self) -> Positions | None:
+        """The coordinates of each atom; None for a row."""
+        return self.positions or None
 
     def _pairs(self) -> Iterator[tuple[tuple[int, tuple[float, float]], ...]]:
         row = [(i * self.spacing, 0.0) for i in range(self.size)]
@@ -304,17 +300,18 @@ class TFIM2D(SpinModel):
         return snake_site(self.width or 0, x, y)
 
     @property
-    def coordinates(self) -> NDArray[np.float64]:
-        """Positions, [site, axis]: as given, or those of `lattice_positions`."""
+    def places(self) -> Positions:
+        """The coordinates of each site: as given, or those of `lattice_positions`."""
         if self.length is None or self.width is None:
-            return np.array(self.positions)
+            return self.positions
         cylinder = self.boundary == "cylinder"
-        return lattice_positions(self.lattice, self.length, self.width, cylinder=cylinder)
+        table = lattice_positions(self.lattice, self.length, self.width, cylinder=cylinder)
+        return tuple(map(tuple, table.tolist()))
 
     @property
     def bonds(self) -> list[tuple[int, int]]:
         """The pairs of neighbours."""
-        return neighbours(self.coordinates, self.reach)
+        return neighbours(self.places, self.reach)
 
     def _check_together(self) -> None:
         missing = [name for name in ("length", "width") if getattr(self, name) is None]

@@ -64,7 +64,9 @@ def _points(settings: EnsembleSettings) -> Iterator[AnyPoint]:
     elif settings.until is not None or settings.rewind_epoch is not None:
         # The limit depends on all seeds, and rewinding needs an RBM that no stage saves.
         if settings.until is not None:
-            names = read_observables(settings.observable or (), settings.sites)
+            names = read_observables(
+                settings.observable or (), settings.sites, positions=settings.places
+            )
             check_state_metric(settings.until.measure, names)
         yield Run(settings)
     else:
