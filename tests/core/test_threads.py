@@ -14,7 +14,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from psiprune.core.lapack import cholesky_in_place, inverse_in_place
+from psiprune.core.lapack import cholesky_in_place, inverse_in_place, solve
 from psiprune.core.threads import map_threads, single_blas_thread, single_thread, threads
 
 
@@ -111,13 +111,16 @@ def positive(size: int) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 200])
-def test_factor_and_inverse(size: int) -> None:
+def test_factor_solution_and_inverse(size: int) -> None:
     matrix = positive(size)
     with single_blas_thread():
         wanted = scipy.linalg.cholesky(matrix, lower=True)
         inverse, _ = scipy.linalg.lapack.dpotri(wanted, lower=1)
         found = cholesky_in_place(matrix.copy(order="F"))
         np.testing.assert_array_equal(np.tril(found), wanted)
+        vector = np.random.default_rng(0).normal(size=size)
+        x = scipy.linalg.cho_solve((wanted, True), vector)
+        np.testing.assert_array_equal(solve(found, vector), x)
         np.testing.assert_array_equal(np.tril(inverse_in_place(found)), np.tril(inverse))
     exact = np.linalg.inv(matrix)
     np.testing.assert_allclose(np.tril(found), np.tril(exact), atol=1e-9 * np.abs(exact).max())
@@ -130,6 +133,8 @@ def test_what_is_not_positive_is_refused() -> None:
         inverse_in_place(np.asfortranarray(np.diag([1.0, 0.0, 1.0])))
     with pytest.raises(AssertionError):  # C order would be another matrix
         cholesky_in_place(np.ones((2, 2)))
+    with pytest.raises(AssertionError):
+        solve(np.ones((2, 2), order="F"), np.ones(3))
 
 
 def longest_wait(call: Callable[[], object]) -> float:

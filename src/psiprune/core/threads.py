@@ -84,6 +84,8 @@ def single_blas_thread() -> Iterator[None]:
     The matrices are small, so more threads cost time, and their number would change the last bits
     of sums. The limit is that of the process: it ends when the last of several threads leaves.
     """
+    from psiprune.core import lapack  # noqa: F401  (loads SciPy's BLAS, else loaded without limit)
+
     global _holders, _limits
     with _lock:
         _holders += 1

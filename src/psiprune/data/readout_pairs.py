@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from psiprune.data.confusion import Confusion, marginal
 from psiprune.data.readout_error import ReadoutError
@@ -161,6 +160,8 @@ def _lack(frequency: Float64, rows: Float64, number: float, least: float) -> Flo
         number: independent records.
         least: the log probability.
     """
+    from scipy.special import xlogy
+
     lack, places = np.zeros(len(rows)), np.arange(len(rows))
     weight = np.full(rows.shape[:2], 1 / rows.shape[1])
     if rows.shape[1] == 4:  # begin with what the inverse gives

@@ -12,16 +12,18 @@ two matrix products of K N N_h multiply-adds each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.inference.fisher import factors_of_parameters
 from psiprune.rbm.likelihood import WeightedConfigurations, hidden_means
 from psiprune.rbm.model import RBM
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -171,8 +171,8 @@ class ExactNaturalGradient(Method):
     def step(self, state: ExactState) -> tuple[ExactState, ExactInfo]:
         """Return the state after one step; see `Method.step`."""
         import numpy as np
-        import scipy.linalg
 
+        from psiprune.core.lapack import cholesky_in_place, solve
         from psiprune.inference.fisher import fisher_matrix
         from psiprune.rbm.likelihood import flatten, from_vector, to_vector
         from psiprune.training.symmetry import projector, restricted
@@ -200,7 +200,7 @@ class ExactNaturalGradient(Method):
         while True:
             damped = fisher.copy()
             damped[diagonal] += damping
-            step = scipy.linalg.solve(restricted(damped, tie), slope, assume_a="pos")
+            step = solve(cholesky_in_place(restricted(damped, tie).T), slope)
             promised = float(slope @ step - 0.5 * step @ fisher @ step)
             new_value, new_slope, new_true = objective(x + step)
             # At the optimum, rounding decides whether a step goes up: stop at the predicted gain.

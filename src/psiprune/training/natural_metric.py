@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from psiprune.core.lapack import solve
 from psiprune.inference.fisher import damped_factor, sample_fisher
 from psiprune.inference.natural_direction import (
     Conjugate,
@@ -29,6 +29,9 @@ from psiprune.rbm.likelihood import from_vector, to_vector, unique_configuration
 from psiprune.rbm.model import RBM
 from psiprune.rbm.posterior import TrueBits
 from psiprune.training.symmetry import restricted
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Float64 = NDArray[np.float64]
 #: With readout errors F is over this many records, and draws of the true bits of each. The share
@@ -52,9 +55,7 @@ class Factor:
 
     def solve(self, gradient: Float64) -> tuple[Float64, Factor]:
         """Return x, and what solves the next system."""
-        import scipy.linalg
-
-        return scipy.linalg.cho_solve((self.lower, True), gradient, check_finite=False), self
+        return solve(self.lower, gradient), self
 
 
 @dataclass(frozen=True, eq=False)

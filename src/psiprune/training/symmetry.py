@@ -9,15 +9,18 @@ the projector P. The gradient in it, P^T g, is that of data and model with all t
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, eye_array
 
 from psiprune.core.exceptions import InputError
 from psiprune.rbm.likelihood import from_vector, to_vector
 from psiprune.rbm.model import RBM
 from psiprune.training.method import Method, Symmetry
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Float64 = NDArray[np.float64]
 #: Standard errors that shots of a symmetric state exceed in one of 10,000 sets, at 200 averages.
@@ -34,6 +37,8 @@ def projector(mask: NDArray[np.bool_], symmetry: Symmetry | None) -> csr_array |
     """
     if symmetry is None:
         return None
+    from scipy.sparse import csr_array, eye_array
+
     hidden, visible = mask.shape
     unit, site = np.nonzero(mask)
     weight, total = np.arange(len(unit)), len(unit) + visible + hidden
@@ -92,6 +97,8 @@ def restricted(matrix: Float64, tie: csr_array | None) -> Float64:
     """
     if tie is None:
         return matrix
+    from scipy.sparse import eye_array
+
     off = eye_array(len(matrix), format="csr") - tie
     return np.ascontiguousarray(tie.T @ (tie.T @ matrix).T + off.T @ off)
 
