@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 import exact
 from psiprune.rbm.likelihood import WeightedConfigurations
 from psiprune.rbm.model import RBM
+from psiprune.rbm.phase import PhaseRBM
 
 
 def random_rbm(visible: int, hidden: int, scale: float = 1.0, density: float = 1.0) -> RBM:
@@ -20,6 +21,20 @@ def random_rbm(visible: int, hidden: int, scale: float = 1.0, density: float = 1
         generator.normal(0, scale, hidden),
         mask,
     )
+
+
+def random_phase_rbm(
+    visible: int, hidden: int, phase_hidden: int, seed: int = 0, scale: float = 1.0
+) -> PhaseRBM:
+    """A state whose RBMs have weights and biases from N(0, scale^2)."""
+    generator = np.random.default_rng([seed, visible, hidden, phase_hidden])
+
+    def network(units: int) -> RBM:
+        weights = generator.normal(0, scale, (units, visible))
+        biases = generator.normal(0, scale, visible), generator.normal(0, scale, units)
+        return RBM(weights, *biases)
+
+    return PhaseRBM(network(hidden), network(phase_hidden))
 
 
 def distribution(rbm: RBM) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ __all__ = [
     "Measure",
     "NaturalGradient",
     "PauliBases",
+    "PhaseRBM",
     "PruneSettings",
     "PsipruneError",
     "ReadoutError",
@@ -55,6 +56,7 @@ __all__ = [
     "ground_state",
     "join_shots",
     "load_mps",
+    "load_phase_rbm",
     "load_rbm",
     "load_reconstruction",
     "log_partition",
@@ -85,6 +87,7 @@ __all__ = [
     "scale_free_mask",
     "sweep",
     "train",
+    "train_phases",
     "vertex_cut",
 ]
 
@@ -137,6 +140,7 @@ from .rbm.masks import (
     random_mask,
 )
 from .rbm.model import RBM
+from .rbm.phase import PhaseRBM, load_phase_rbm
 from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .rbm.vertex_cut import vertex_cut
@@ -158,4 +162,5 @@ from .training.cd import CD
 from .training.exact_natural_gradient import ExactNaturalGradient
 from .training.natural_gradient import NaturalGradient
 from .training.pcd import PCD
+from .training.phases import train_phases
 from .training.train import train

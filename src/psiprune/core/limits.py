@@ -17,6 +17,9 @@ TABLE_SITES = 24
 #: Units of the smaller layer up to which each gradient is a sum over all its states. Time: 2^18
 #: states in each training step.
 EXACT_GRADIENT_UNITS = 18
+#: Sites up to which shots in several bases are fitted by sums over all states. Time: each step
+#: rotates a vector of 2^16 amplitudes into each basis and back, about a second for 100 bases.
+PHASE_SITES = 16
 #: Units of the smaller layer up to which draws are independent and exact. Memory: a table of
 #: 256 MiB over its states at 25 units.
 EXACT_DRAW_UNITS = 25

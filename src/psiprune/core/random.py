@@ -40,6 +40,7 @@ class Stream(IntEnum):
     SECOND_CLUSTER_NULL = 26
     CODED_WEIGHTS = 27
     POWER_LAW_MASK = 28
+    PHASE_WEIGHTS = 29
     # sampling, log Z
     CHAIN_START = 40
     GIBBS = 41
@@ -108,6 +109,9 @@ class Stream(IntEnum):
     READOUT_ANNEALING = 122
     SWAP_START = 130
     SWAP_DRAWS = 131
+    # states with phases
+    PHASE_DRAWS = 140
+    PHASE_START = 141
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

@@ -118,8 +118,8 @@ def check_samples(rbm: RBM, samples: Data) -> NDArray[np.uint8]:
     return bits
 
 
-def basis_fisher(rbm: RBM) -> Float64:
-    """Return `model_fisher` by a sum over all 2^N states.
+def basis_fisher(rbm: RBM, prob: Float64 | None = None) -> Float64:
+    """Return `model_fisher` by a sum over all 2^N states, or the same under other probabilities.
 
     With s_0 = v_0 = 1 every entry is an average of s_a s_c v_b v_d. A state is a row (its high
     bits) and a column (its low bits) of the matrix G = p s_a s_c. With a 1 and the bits of all rows
@@ -129,7 +129,9 @@ def basis_fisher(rbm: RBM) -> Float64:
     """
     low = rbm.visible // 2
     rows, columns = _bits_of(rbm.visible - low), _bits_of(low)
-    prob = np.exp(rbm.log_prob_all() - rbm.log_partition()).reshape(len(rows), len(columns))
+    if prob is None:
+        prob = np.exp(rbm.log_prob_all() - rbm.log_partition())
+    prob = prob.reshape(len(rows), len(columns))
     from_rows = rbm.weights[:, low:] @ rows[:, 1:].T + rbm.hidden_bias[:, None]
     from_columns = rbm.weights[:, :low] @ columns[:, 1:].T
     units, sites = rbm.hidden + 1, rbm.visible + 1

@@ -259,10 +259,10 @@ class RBM:
         """Return weights, biases and mask as a labelled dataset."""
         import xarray as xr
 
-        return xr.Dataset(self._arrays(), attrs=dict(self.provenance))
+        return xr.Dataset(self.to_arrays(), attrs=dict(self.provenance))
 
-    def _arrays(self) -> Arrays:
-        """Return weights, biases and mask with dimensions and labels."""
+    def to_arrays(self) -> Arrays:
+        """Return weights, biases and mask with dimensions and labels, as files hold them."""
         edges, mask = ("hidden", "visible"), self.mask.astype(np.uint8)
         variables: dict[str, tuple[tuple[str, ...], NDArray[Any], str]] = {
             "weights": (edges, self.weights, "weight W"),
@@ -317,7 +317,7 @@ class RBM:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one labelled NetCDF file, atomically; `load_rbm` reads it."""
-        return write_arrays(path, self._arrays(), self.provenance, "rbm")
+        return write_arrays(path, self.to_arrays(), self.provenance, "rbm")
 
     def check_bits(self, bits: Data) -> NDArray[np.uint8]:
         """Return bits [shot, visible] as uint8, or raise InputError if they are not of this RBM."""

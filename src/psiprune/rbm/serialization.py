@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import Stored, read_arrays
@@ -28,22 +30,38 @@ def rbm_from_dataset(dataset: xr.Dataset, name: object) -> RBM:
     return _rbm(Stored(variables, dataset.attrs), name)
 
 
-def _rbm(stored: Stored, name: object) -> RBM:
+def rbm_of_arrays(
+    arrays: Mapping[str, NDArray[Any]], provenance: Mapping[str, str | int | float], name: object
+) -> RBM:
+    """Return the RBM of the arrays that `RBM.to_arrays` named.
+
+    Raises:
+        InputError: an array is missing or invalid for `RBM`; the message starts with `name`.
+    """
     names = ("weights", "visible_bias", "hidden_bias", "mask")
-    missing = [each for each in names if each not in stored.variables]
+    missing = [each for each in names if each not in arrays]
     if missing:
         raise InputError(f"{name}: not an RBM, it has no variable '{missing[0]}'")
-    arrays = {each: stored.variables[each][1] for each in names}
-    arrays["mask"] = arrays["mask"].astype(bool)
-    provenance = {
-        key: value.item() if isinstance(value, np.generic) else value
-        for key, value in stored.attributes.items()
-        if not key.startswith("psiprune_")
-    }
+    values = {each: arrays[each] for each in names}
+    values["mask"] = values["mask"].astype(bool)
     try:
-        return RBM(**arrays, provenance=provenance)
+        return RBM(**values, provenance=provenance)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
+
+
+def provenance_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a file that were the provenance of its RBM."""
+    return {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in attributes.items()
+        if not key.startswith("psiprune_")
+    }
+
+
+def _rbm(stored: Stored, name: object) -> RBM:
+    arrays = {variable: values for variable, (_, values) in stored.variables.items()}
+    return rbm_of_arrays(arrays, provenance_of(stored.attributes), name)
 
 
 def load_rbm(path: str | os.PathLike[str]) -> RBM:

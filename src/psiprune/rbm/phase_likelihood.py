@@ -1,0 +1,138 @@
+"""Exact log-likelihood of shots in several bases under a `PhaseRBM`, and its gradient.
+
+L = sum_b,x f_b(x) log |A_b(x)|^2 with f the frequencies of outcomes x in bases b over all shots and
+A_b the amplitudes rotated into basis b. With G = sum_b U_b^+ (f_b A_b / |A_b|^2) and
+w(v) = conj(G(v)) psi(v), whose real part sums to 1,
+
+    dL = sum_v [Re w(v) - p(v)] d log p~(v) - sum_v Im w(v) d phi(v).
+
+In shots of the Z basis alone Re w is f, which leaves the gradient of an RBM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psiprune.core.exceptions import InputError
+from psiprune.core.limits import PHASE_SITES
+from psiprune.core.repr import one_line
+from psiprune.rbm.likelihood import (
+    WeightedConfigurations,
+    data_moments,
+    flatten,
+    from_vector,
+    to_vector,
+)
+from psiprune.rbm.phase import PhaseRBM
+from psiprune.states.basis_rotation import rotate, rotate_back
+
+Float64 = NDArray[np.float64]
+#: Amplitudes of all bases at a time: bounds the memory.
+_AMPLITUDES = 1 << 20
+#: Least probability of an outcome that was measured, so that its logarithm is finite.
+_LEAST = 1e-30
+
+
+@one_line
+class BasisFrequencies(NamedTuple):
+    """Frequencies of unique outcomes in bases, sorted by basis.
+
+    Attributes:
+        bases: a letter for each site, "ZZXY".
+        basis: the number of the basis of each unique outcome, [record].
+        outcome: sum_i x_i 2^i, [record].
+        weight: how often it was measured, divided by all shots in all bases, [record].
+        shots: number of shots in each basis, [basis].
+    """
+
+    bases: tuple[str, ...]
+    basis: NDArray[np.int64]
+    outcome: NDArray[np.int64]
+    weight: Float64
+    shots: NDArray[np.int64]
+
+
+def basis_frequencies(by_basis: Mapping[str, NDArray[np.uint8]]) -> BasisFrequencies:
+    """Return the frequencies of bits [shot, site] measured in each basis.
+
+    Raises:
+        InputError: there are more than 16 sites, over whose 2^N states this method sums.
+    """
+    sites = len(next(iter(by_basis)))
+    if sites > PHASE_SITES:
+        raise InputError(
+            f"shots: the exact likelihood in several bases needs N <= {PHASE_SITES} sites, as each "
+            f"basis takes a vector of 2^N amplitudes, found {sites}"
+        )
+    place = 1 << np.arange(sites)
+    found = [
+        np.unique(bits.astype(np.int64) @ place, return_counts=True) for bits in by_basis.values()
+    ]
+    shots = np.array([len(bits) for bits in by_basis.values()])
+    basis = np.repeat(np.arange(len(found)), [len(outcome) for outcome, _ in found])
+    outcome, count = (np.concatenate(part) for part in zip(*found, strict=True))
+    return BasisFrequencies(tuple(by_basis), basis, outcome, count / shots.sum(), shots)
+
+
+def log_likelihood(rbm: PhaseRBM, data: BasisFrequencies) -> tuple[float, Float64]:
+    """Return L in nats per shot and its gradient [parameter] in the order of `to_parameters`."""
+    psi = rbm.vector
+    value, back = 0.0, np.zeros(len(psi), np.complex128)
+    for first, bases in _pieces(data):
+        rows = slice(*np.searchsorted(data.basis, [first, first + len(bases)]))
+        basis, outcome, weight = data.basis[rows] - first, data.outcome[rows], data.weight[rows]
+        amplitude = rotate(psi, bases)[basis, outcome]
+        prob = np.maximum(np.abs(amplitude) ** 2, _LEAST)
+        value += float(weight @ np.log(prob))
+        ratio = np.zeros((len(bases), len(psi)), np.complex128)
+        ratio[basis, outcome] = weight * amplitude / prob
+        back += rotate_back(ratio, bases).sum(axis=0)
+    share = back.conj() * psi
+    real = share.real - np.abs(psi) ** 2
+    gradients = []
+    for network, signed in ((rbm.amplitude, real), (rbm.phase, -share.imag)):
+        _, moments = data_moments(network, WeightedConfigurations(all_states(rbm.visible), signed))
+        gradients.append(flatten(network.mask, moments))
+    return value, np.concatenate(gradients)
+
+
+def log_likelihood_by_basis(rbm: PhaseRBM, data: BasisFrequencies) -> Float64:
+    """Return the mean log-likelihood of the shots in each basis, in nats per shot, [basis]."""
+    total = np.zeros(len(data.bases))
+    for first, bases in _pieces(data):
+        rows = slice(*np.searchsorted(data.basis, [first, first + len(bases)]))
+        amplitude = rotate(rbm.vector, bases)[data.basis[rows] - first, data.outcome[rows]]
+        logs = np.log(np.maximum(np.abs(amplitude) ** 2, _LEAST))
+        np.add.at(total, data.basis[rows], data.weight[rows] * logs)
+    return total * data.shots.sum() / data.shots
+
+
+def to_parameters(rbm: PhaseRBM) -> Float64:
+    """Return the parameters of both RBMs, amplitude first, each as in `likelihood.to_vector`."""
+    return np.concatenate([to_vector(rbm.amplitude), to_vector(rbm.phase)])
+
+
+def from_parameters(rbm: PhaseRBM, vector: Float64) -> PhaseRBM:
+    """Return the state of the same masks with the parameters of a vector."""
+    amplitude, phase = np.split(vector, [rbm.amplitude.number_of_parameters])
+    return PhaseRBM(from_vector(rbm.amplitude, amplitude), from_vector(rbm.phase, phase))
+
+
+@lru_cache(maxsize=1)
+def all_states(sites: int) -> Float64:
+    """Return the bits of all states, [site, 2^N], read-only."""
+    bits = ((np.arange(1 << sites) >> np.arange(sites)[:, None]) & 1).astype(np.float64)
+    bits.flags.writeable = False
+    return bits
+
+
+def _pieces(data: BasisFrequencies) -> list[tuple[int, tuple[str, ...]]]:
+    """Return groups of bases whose vectors fit in memory, each with the number of its first."""
+    sites = len(data.bases[0])
+    size = max(1, _AMPLITUDES >> sites)
+    return [(first, data.bases[first : first + size]) for first in range(0, len(data.bases), size)]

@@ -1,0 +1,219 @@
+"""Training on shots in several bases: states with phases come back, from shots drawn of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import exact
+import psiprune as pp
+from machines import random_phase_rbm
+from psiprune.core.exceptions import TrainingWarning
+from psiprune.io import checkpoint
+from psiprune.rbm.phase_likelihood import (
+    basis_frequencies,
+    from_parameters,
+    log_likelihood,
+    to_parameters,
+)
+from psiprune.states.basis_rotation import rotate
+from psiprune.training.phases import PhaseState, fit_phases, new_phase_rbm, step, train_phases
+
+BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
+
+
+def drawn(state: pp.PhaseRBM, bases: tuple[str, ...], each: int, seed: int = 0) -> pp.Shots:
+    """Shots of a state, as many in each basis."""
+    bits = [state.sample(each, basis, seed=seed + k) for k, basis in enumerate(bases)]
+    return shots_in(dict(zip(bases, bits, strict=True)))
+
+
+def shots_in(by_basis: dict[str, NDArray[np.uint8]]) -> pp.Shots:
+    names = [name for name, bits in by_basis.items() for _ in bits]
+    return pp.Shots(np.concatenate(list(by_basis.values())), pp.PauliBases.of_shots(names))
+
+
+def test_a_state_with_phases_comes_back() -> None:
+    target = random_phase_rbm(3, 2, 2, scale=2.0)
+    assert target.fidelity(np.abs(target.vector)) < 0.8  # phases matter
+    shots = drawn(target, BASES, 2000)
+    trained = train_phases(shots, seed=1, starts=2)
+    # Expected infidelity: about parameters / (4 shots) over the information of a shot, 1e-3.
+    assert trained.fidelity(target) > 0.995
+    data = basis_frequencies(shots.by_basis())
+    reached, _ = log_likelihood(trained, data)
+    assert trained.provenance["log_likelihood"] == pytest.approx(reached, rel=1e-12)
+    # A maximum is above the truth, by about parameters / (2 shots).
+    assert 0 < reached - log_likelihood(target, data)[0] < 30 / (2 * len(shots))
+    assert trained.provenance["converged"] == 1
+    assert trained.provenance["bases"] == 6
+
+
+def test_the_same_seed_gives_the_same_state() -> None:
+    shots = drawn(random_phase_rbm(2, 2, 2), ("ZZ", "XY", "YX"), 100)
+    one, again, other = (train_phases(shots, starts=2, epochs=10, seed=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(to_parameters(one), to_parameters(again))
+    assert not np.array_equal(to_parameters(one), to_parameters(other))
+
+
+def test_no_step_lowers_the_likelihood() -> None:
+    data = basis_frequencies(drawn(random_phase_rbm(3, 2, 2), BASES, 50).by_basis())
+    values: list[float] = []
+    start = random_phase_rbm(3, 3, 3, seed=5)
+    fit_phases(start, data, 30, lambda state: values.append(state.log_likelihood))
+    assert 10 < len(values) <= 30  # it may converge before
+    assert values[0] > log_likelihood(start, data)[0]
+    assert np.all(np.diff(values) >= 0)
+
+
+def test_the_first_step_is_the_natural_gradient() -> None:
+    start = random_phase_rbm(3, 2, 2)
+    data = basis_frequencies(drawn(random_phase_rbm(3, 2, 2, seed=1), BASES, 50).by_basis())
+    after = step(PhaseState(data, 0, start))
+    # S from amplitudes by finite differences: 4 Re(<di|dj> - <di|psi><psi|dj>).
+    x, psi = to_parameters(start), start.vector
+    changes = np.array([_slope(start, x, k) for k in range(len(x))])
+    along = changes.conj() @ psi
+    metric = 4 * (changes.conj() @ changes.T - np.outer(along, along.conj())).real
+    # The damping of the step, had it been tried again, would be a power of 4.
+    damping = 3 * after.damping
+    slope = log_likelihood(start, data)[1]
+    expected = x + np.linalg.solve(metric + damping * np.eye(len(x)), slope)
+    np.testing.assert_allclose(to_parameters(after.rbm), expected, atol=1e-6)
+
+
+def _slope(rbm: pp.PhaseRBM, x: NDArray[np.float64], k: int) -> NDArray[np.complex128]:
+    shift = 1e-6 * np.eye(len(x))[k]
+    ends = [from_parameters(rbm, x + sign * shift).vector for sign in (1, -1)]
+    return (ends[0] - ends[1]) / 2e-6
+
+
+def test_a_restored_state_continues_with_the_same_bits() -> None:
+    data = basis_frequencies(drawn(random_phase_rbm(2, 2, 2), ("ZZ", "XY"), 100).by_basis())
+    first = PhaseState(data, 0, random_phase_rbm(2, 2, 1, seed=3))
+    state = first
+    for _ in range(4):
+        state = step(state)
+    restored = first.restore(state.epoch, state.to_arrays())
+    for _ in range(3):
+        state, restored = step(state), step(restored)
+    assert restored.epoch == 7
+    for name, array in state.to_arrays().items():
+        np.testing.assert_array_equal(restored.to_arrays()[name], array)
+
+
+def test_an_interrupted_training_ends_with_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "LEAST", 0.0)
+    shots, out = drawn(random_phase_rbm(2, 2, 2), ("ZZ", "XY", "YX"), 100), tmp_path / "rbm.nc"
+    taken = []
+
+    def interrupt(state: PhaseState) -> None:
+        taken.append(state.epoch)
+        if len(taken) == 8:  # in the second start
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), checkpoint.Checkpoints(out) as files:
+        train_phases(shots, starts=2, epochs=6, callback=interrupt, checkpoints=files)
+    resumed: list[int] = []
+    with checkpoint.Checkpoints(out) as files:
+        again = train_phases(
+            shots, starts=2, epochs=6, checkpoints=files, callback=lambda s: resumed.append(s.epoch)
+        )
+    assert (taken[-1], resumed[0]) == (2, 2)  # an interrupted step is repeated
+    whole = train_phases(shots, starts=2, epochs=6)
+    np.testing.assert_array_equal(to_parameters(again), to_parameters(whole))
+    assert again.provenance == whole.provenance
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_start_goes_on_from_its_weights_and_keeps_its_masks() -> None:
+    shots = drawn(random_phase_rbm(3, 2, 2), BASES, 100)
+    whole = random_phase_rbm(3, 2, 2, seed=1)
+    start = whole.with_masks(whole.amplitude.weights > 0, whole.phase.weights > 0)
+    trained = train_phases(shots, start=start, epochs=3)
+    np.testing.assert_array_equal(trained.amplitude.mask, start.amplitude.mask)
+    np.testing.assert_array_equal(trained.phase.mask, start.phase.mask)
+    assert trained.provenance["epochs_done"] == 3
+    none = train_phases(shots, start=start, epochs=0)
+    np.testing.assert_array_equal(to_parameters(none), to_parameters(start))
+
+
+def test_shots_without_z_begin_from_random_amplitudes() -> None:
+    target = random_phase_rbm(2, 2, 2)
+    trained = train_phases(drawn(target, ("XY", "YX", "XX", "YZ", "ZY"), 1000), seed=0)
+    assert trained.fidelity(target) > 0.99
+
+
+def test_the_initial_amplitudes_are_those_of_the_shots_in_z() -> None:
+    shots = drawn(random_phase_rbm(3, 2, 2), BASES, 5000)
+    begun = new_phase_rbm(shots, 3, 2, seed=0)
+    in_z = shots.by_basis()["ZZZ"]
+    share = np.bincount(in_z @ [1, 2, 4], minlength=8) / len(in_z)
+    np.testing.assert_allclose(begun.probabilities("ZZZ"), share, atol=0.02)
+    assert begun.fidelity(np.sqrt(share)) > 0.9  # phases nearly flat
+
+
+def test_bases_that_leave_phases_open_are_warned_of() -> None:
+    # Bell states of phase +i and -i differ by the sign of <XY> alone, which no such basis shows.
+    bell = np.array([1, 0, 0, 1j]) / np.sqrt(2)
+    bases = ["ZZ", "XX", "YY"]
+    one, other = (np.abs(rotate(psi, bases)) for psi in (bell, bell.conj()))
+    np.testing.assert_allclose(one, other, atol=1e-14)
+    bits = {
+        "ZZ": [[0, 0], [1, 1]] * 200,
+        "XX": [[0, 0], [0, 1], [1, 0], [1, 1]] * 100,
+        "YY": [[0, 0], [0, 1], [1, 0], [1, 1]] * 100,
+    }
+    shots = shots_in({name: np.array(rows, np.uint8) for name, rows in bits.items()})
+    with pytest.warns(TrainingWarning, match="equally well, but are different states"):
+        trained = train_phases(shots, seed=0, starts=6)
+    assert float(trained.provenance["agreement"]) < 0.9
+    assert "do not determine the phases" in str(trained.provenance["training_warnings"])
+
+
+def zeros(sites: int) -> NDArray[np.uint8]:
+    return np.zeros((2, sites), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shots": pp.Shots(zeros(2))}, r"all are in the basis ZZ, .* measure in others"),
+        ({"shots": pp.Shots(zeros(2), "X")}, "all are in the basis XX"),
+        ({"hidden": 0}, "hidden: must be an integer of at least 1, found 0"),
+        ({"starts": 0}, "starts: must be an integer of at least 1, found 0"),
+        ({"start": random_phase_rbm(3, 2, 2)}, "has 2 sites, but the state has 3"),
+        (
+            {"start": random_phase_rbm(2, 2, 2), "phase_hidden": 3},
+            "phase_hidden: must be omitted or 2, as in the state to start from, found 3",
+        ),
+        (
+            {"shots": shots_in({"Z" * 17: zeros(17), "X" * 17: zeros(17)})},
+            "needs N <= 16 sites",
+        ),
+    ],
+)
+def test_bad_input_is_refused(change: dict[str, object], message: str) -> None:
+    given: dict[str, Any] = {"shots": shots_in({"ZZ": zeros(2), "XY": zeros(2)}), **change}
+    with pytest.raises(pp.InputError, match=message):
+        train_phases(**given)
+
+
+def test_the_tutorial_of_qucumber() -> None:
+    folder = Path(exact.__file__).parent / "reference/qucumber"
+    bits = np.loadtxt(folder / "qubits_train.txt", dtype=np.uint8)
+    names = (folder / "qubits_train_bases.txt").read_text().splitlines()
+    bases = pp.PauliBases.of_shots("".join(name.split()) for name in names)
+    psi = np.loadtxt(folder / "qubits_psi.txt") @ [1, 1j]
+    trained = train_phases(pp.Shots(bits, bases), seed=0)
+    # Its first qubit is the highest bit. QuCumber reaches 0.9928 too: 1,000 shots tell no more.
+    assert trained.fidelity(psi.reshape(2, 2).T.ravel()) > 0.99
+    assert trained.fidelity(psi.conj().reshape(2, 2).T.ravel()) < 0.9
+    assert trained.provenance["equally_likely"] == 4
+    assert float(trained.provenance["agreement"]) > 0.999
