@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.repr import one_line
+from psiprune.data.basis_diagnostics import BasesDescription
 from psiprune.data.diagnostics import DataWarning, ShotsDescription
 
 Float64 = NDArray[np.float64]
@@ -160,5 +161,10 @@ class RunDescription:
 
 
 Description = (
-    ShotsDescription | StateDescription | RBMDescription | DatasetDescription | RunDescription
+    ShotsDescription
+    | BasesDescription
+    | StateDescription
+    | RBMDescription
+    | DatasetDescription
+    | RunDescription
 )

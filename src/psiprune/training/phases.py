@@ -119,7 +119,7 @@ def train_phases(
         shots: shots with a basis each, among them shots in Z on every site for the amplitudes;
             without those, amplitudes too begin from random weights.
         hidden: hidden units of the amplitude network; by default as many as sites.
-        phase_hidden: hidden units of the phase network; by default `hidden`.
+        phase_hidden: hidden units of the phase network; by default twice `hidden`.
         start: continue training this state, instead of new ones.
         starts: independent fits from random weights, of which the likeliest is returned.
         epochs: the most steps of each.
@@ -157,24 +157,10 @@ def train_phases(
             "phases; measure in others too, or use train for a positive state in Z"
         )
     data = basis_frequencies(shots.by_basis())
-    if start is None:
-        hidden = check_hidden(shots.sites, shots.sites if hidden is None else hidden)
-        units = check_hidden(shots.sites, hidden if phase_hidden is None else phase_hidden)
-    else:
-        if shots.sites != start.visible:
-            raise InputError(
-                f"{shots.source}: has {shots.sites} sites, but the state has {start.visible}; "
-                "give the state of these shots"
-            )
-        for name, given, has in (
-            ("hidden", hidden, start.amplitude.hidden),
-            ("phase_hidden", phase_hidden, start.phase.hidden),
-        ):
-            if given not in (None, has):
-                raise InputError(
-                    f"{name}: must be omitted or {has}, as in the state to start from, "
-                    f"found {given}"
-                )
+    units = check_hidden(shots.sites, shots.sites if hidden is None else hidden)
+    phase_units = check_hidden(shots.sites, 2 * units if phase_hidden is None else phase_hidden)
+    if start is not None:
+        _check_start(start, shots, hidden, phase_hidden)
         starts = 1
     fits: list[PhaseState] = []
     with progress_bar(starts * epochs, "training", progress=progress):
@@ -182,7 +168,7 @@ def train_phases(
             begin = start
             if begin is None:
                 own = derive_seed(seed, Stream.PHASE_START, number)
-                begin = new_phase_rbm(shots, hidden, units, own, checkpoints)
+                begin = new_phase_rbm(shots, units, phase_units, own, checkpoints)
             fits.append(fit_phases(begin, data, epochs, callback, checkpoints))
     best = max(fits, key=lambda state: state.log_likelihood)
     equal = [state for state in fits if _equally_likely(state, best, len(shots))]
@@ -296,7 +282,25 @@ def _solve(metric: Float64, damping: float, slope: Float64) -> Float64:
     """Return (S + lambda 1)^-1 slope."""
     damped = metric.copy()
     damped[np.diag_indices_from(damped)] += damping
-    return np.linalg.solve(damped, slope)
+    return np.asarray(np.linalg.solve(damped, slope))
+
+
+def _check_start(
+    start: PhaseRBM, shots: Shots, hidden: int | None, phase_hidden: int | None
+) -> None:
+    """Raise InputError unless a state has the sites of the shots and the units given."""
+    if shots.sites != start.visible:
+        raise InputError(
+            f"{shots.source}: has {shots.sites} sites, but the state has {start.visible}; give the "
+            "state of these shots"
+        )
+    names, given_units = ("hidden", "phase_hidden"), (hidden, phase_hidden)
+    sizes = start.amplitude.hidden, start.phase.hidden
+    for name, given, has in zip(names, given_units, sizes, strict=True):
+        if given not in (None, has):
+            raise InputError(
+                f"{name}: must be omitted or {has}, as in the state to start from, found {given}"
+            )
 
 
 def _equally_likely(state: PhaseState, best: PhaseState, shots: int) -> bool:

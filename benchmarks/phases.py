@@ -1,0 +1,149 @@
+"""Complex states from shots in several bases: fidelity and CPU time.
+
+Each case is `train_phases` with its defaults on new shots for each seed. F is |<psi|psi_true>|^2,
+CPU the time of the training alone.
+
+qucumber    the data of QuCumber's second tutorial: 2 qubits, 5 bases, 1,000 shots; seeds differ in
+            the initial weights alone.
+quench 6    Ising chain, all spins up, after t = 1 at h = J: Z on all sites and 12 random bases of
+            1,000 shots each.
+quench 10   the same for 10 sites: Z, and XX and XY on each pair of neighbours, 50,000 shots in all.
+quench 14   the same for 14 sites, --seeds up to 3.
+ground 10   the real positive ground state, h = J, in the bases of quench 10. `z_same` is F of
+            the RBM `train` fits to those of the shots that are in Z, `z_all` to 50,000 in Z.
+
+Medians over --seeds (10) seeds, with the smallest F. Minutes on an idle core, most of them for 14
+sites; --quick takes 3 seeds and leaves these out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from time import process_time
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import expm_multiply
+
+import peers
+import psiprune as pp
+from psiprune.states.basis_rotation import rotate
+
+DATA = Path(__file__).parent.parent / "tests/reference/qucumber"
+Psi = NDArray[np.complex128]
+
+
+def main() -> None:
+    args = peers.options(__doc__, seeds=10)
+    seeds = range(3 if args.quick else args.seeds)
+    about = peers.header("States with phases", f"seeds {seeds}")
+    cases: list[Callable[[], peers.Row]] = [
+        lambda: qucumber(seeds),
+        lambda: quench(6, random_bases(6, 12), 13_000, seeds),
+        lambda: quench(10, pairs(10), 50_000, seeds),
+        lambda: ground(10, 50_000, seeds),
+    ]
+    if not args.quick:
+        cases.append(lambda: quench(14, pairs(14), 50_000, seeds[:3]))
+    rows = []
+    for case in cases:
+        rows.append(case())
+        peers.show(rows[-1:])
+    peers.save(args.json, about, phases=rows)
+
+
+def qucumber(seeds: Sequence[int]) -> peers.Row:
+    bits = np.loadtxt(DATA / "qubits_train.txt", dtype=np.uint8)
+    lines = (DATA / "qubits_train_bases.txt").read_text().splitlines()
+    shots = pp.Shots(bits, pp.PauliBases.of_shots("".join(line.split()) for line in lines))
+    psi: Psi = np.loadtxt(DATA / "qubits_psi.txt") @ np.array([1, 1j])
+    return fidelities("qucumber", psi.reshape(2, 2).T.ravel(), lambda _: shots, seeds)
+
+
+def quench(sites: int, bases: list[str], shots: int, seeds: Sequence[int]) -> peers.Row:
+    psi = after_quench(sites, 1.0)
+    return fidelities(
+        f"quench {sites}", psi, lambda seed: drawn(psi, bases, shots // len(bases), seed), seeds
+    )
+
+
+def ground(sites: int, shots: int, seeds: Sequence[int]) -> peers.Row:
+    state = pp.ground_state(pp.TFIM(sites=sites, field=1.0))
+    bits = (np.arange(2**sites)[:, None] >> np.arange(sites)) & 1
+    psi = np.exp(state.log_prob(bits) / 2).astype(complex)
+    bases = pairs(sites)
+
+    def several(seed: int) -> pp.Shots:
+        return drawn(psi, bases, shots // len(bases), seed)
+
+    def of_z(data: pp.Shots, seed: int) -> float:
+        rbm = pp.train(data, hidden=sites, seed=seed, progress=False)
+        return float(psi.real @ np.exp((rbm.log_prob_all() - rbm.log_partition()) / 2)) ** 2
+
+    row = fidelities(f"ground {sites}", psi, several, seeds)
+    row["z_same"] = median(of_z(several(seed).in_basis("Z"), seed) for seed in seeds)
+    row["z_all"] = median(of_z(drawn(psi, bases[:1], shots, seed), seed) for seed in seeds)
+    return row
+
+
+def fidelities(
+    case: str, psi: Psi, shots_of: Callable[[int], pp.Shots], seeds: Sequence[int]
+) -> peers.Row:
+    found, times, equal = [], [], []
+    for seed in seeds:
+        shots = shots_of(seed)
+        begun = process_time()
+        trained = pp.train_phases(shots, seed=seed, progress=False)
+        times.append(process_time() - begun)
+        found.append(trained.fidelity(psi))
+        equal.append(float(trained.provenance["equally_likely"]))
+    return {
+        "case": case,
+        "bases": len(shots.bases),
+        "shots": len(shots),
+        "F": f"{median(found):.4f}",
+        "least_F": f"{min(found):.4f}",
+        "cpu_s": median(times),
+        "equally_likely": median(equal),
+    }
+
+
+def after_quench(sites: int, time: float) -> Psi:
+    """exp(-i H t) |00...0> of the open transverse-field Ising chain, J = h = 1."""
+    terms = [(-1.0, {i: "Z", i + 1: "Z"}) for i in range(sites - 1)]
+    chain = pp.Hamiltonian([*terms, *((-1.0, {i: "X"}) for i in range(sites))])
+    start = np.zeros(2**sites, complex)
+    start[0] = 1
+    return np.asarray(expm_multiply(-1j * time * chain.to_sparse().tocsc(), start))
+
+
+def pairs(sites: int) -> list[str]:
+    """Z on all sites, and XX and XY on each pair of neighbours with Z elsewhere."""
+    placed = [
+        "Z" * site + pair + "Z" * (sites - 2 - site)
+        for site in range(sites - 1)
+        for pair in ("XX", "XY")
+    ]
+    return ["Z" * sites, *placed]
+
+
+def random_bases(sites: int, count: int) -> list[str]:
+    generator = np.random.default_rng(sites)
+    return ["Z" * sites, *("".join(generator.choice([*"XYZ"], sites)) for _ in range(count))]
+
+
+def drawn(psi: Psi, bases: list[str], each: int, seed: int) -> pp.Shots:
+    """As many outcomes of a state in each basis."""
+    generator, bits = np.random.default_rng([1, seed]), []
+    for amplitudes in rotate(psi, bases):
+        prob = np.abs(amplitudes) ** 2
+        outcome = generator.choice(len(prob), each, p=prob / prob.sum())
+        bits.append((outcome[:, None] >> np.arange(len(bases[0]))) & 1)
+    index = np.repeat(np.arange(len(bases)), each)
+    return pp.Shots(np.concatenate(bits).astype(np.uint8), pp.PauliBases(tuple(bases), index))
+
+
+if __name__ == "__main__":
+    main()
