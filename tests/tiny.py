@@ -226,13 +226,18 @@ reconstruct_options = partial(as_options, reconstruct_settings())
 """Return `reconstruct_settings()` as options of `psiprune reconstruct`, some changed."""
 
 
+_HELP: dict[tuple[str, ...], str] = {}
+
+
 def help_of(monkeypatch: pytest.MonkeyPatch, *command: str) -> str:
     """What `--help` of a command prints, no line broken."""
-    monkeypatch.setattr(app, "console", Console(width=400))
-    outcome = call(*command, "--help")
-    assert outcome.status == 0
-    assert outcome.err == ""
-    return outcome.out
+    if command not in _HELP:
+        monkeypatch.setattr(app, "console", Console(width=400))
+        outcome = call(*command, "--help")
+        assert outcome.status == 0
+        assert outcome.err == ""
+        _HELP[command] = outcome.out
+    return _HELP[command]
 
 
 def start(*arguments: object, program: tuple[str, ...] = PROGRAM) -> subprocess.Popen[str]:

@@ -88,13 +88,6 @@ def test_help_shows_the_example_and_the_most_used_options_first(
     shown = re.findall(r"^│ (?:\*  |   )?(--[\w.-]+)", "\n".join(lines), re.MULTILINE)
     assert tuple(shown[: len(common)]) == common
     assert "--json" in shown or command in ("mask", "completion")
-    with app.app_stack(command.split()):
-        subapp = app[command.split()[0]]
-        subapp = subapp[command.split()[1]] if " " in command else subapp
-        if subapp.default_command:
-            every = {each.name for each in subapp.assemble_argument_collection() if each.show}
-            # A name that fills its column is broken before a dot.
-            assert {name for name in every if name[:2] == "--" and len(name) < 25} <= set(shown)
 
 
 def test_help_keeps_brackets_and_paragraphs() -> None:

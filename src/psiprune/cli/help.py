@@ -92,8 +92,10 @@ class Help:
         named = {entry.positive_names[0]: entry for entry in entries}
         first = [named.pop(name) for name in self.common]
         yield panel.copy(title="Most used options", entries=first)
-        for title in (*GROUPS, _REST):
-            members = [entry for name, entry in named.items() if group_of(name) == title]
+        groups: dict[str, list[HelpEntry]] = {title: [] for title in (*GROUPS, _REST)}
+        for name, entry in named.items():
+            groups[group_of(name)].append(entry)
+        for title, members in groups.items():
             if members:
                 yield panel.copy(title=title, entries=members)
 
