@@ -34,7 +34,7 @@ def masks() -> list[np.ndarray]:
 @pytest.mark.parametrize("mask", masks())
 def test_groups_hold_exactly_the_mask(mask: np.ndarray, way: str) -> None:
     size = {"avx2": 3, "avx512": 4}[way]
-    tables = groups.tables_of(mask, groups.REGISTERS[way])
+    tables = groups.tables_of(mask, groups.registers_of(way, mask.shape[1]))
     weights = np.arange(1, mask.sum() + 1)
     dense = np.zeros(mask.shape, int)
     dense[mask] = weights
@@ -78,7 +78,7 @@ def test_groups_fill_where_units_share_neighbours(way: str, size: int) -> None:
     blocks = np.kron(np.eye(6, dtype=bool), np.ones((size, 2 * size), bool))
     hidden, visible = blocks.shape
     mask = blocks[generator.permutation(hidden)][:, generator.permutation(visible)]
-    tables = groups.tables_of(mask, groups.REGISTERS[way])
+    tables = groups.tables_of(mask, groups.registers_of(way, mask.shape[1]))
     assert len(tables.to_hidden.group) == mask.sum() / size
     assert len(tables.to_visible.group) == mask.sum() / size
 

@@ -63,7 +63,7 @@ def train_epoch(  # type: ignore[no-untyped-def]
     v, fantasy = state_space(to_visible, lanes), state_space(to_visible, lanes)
     h = state_space(to_hidden, lanes)
     # Below the hidden units a row of 1 for the lanes that count: its gradient is that of a bias.
-    rows = (hidden + ROWS) // ROWS * ROWS
+    rows = hidden + len(ROWS)
     p, q = lane_space(rows, lanes), lane_space(rows, lanes)
     counted = p[hidden]
     space = gradient_space(graph, params, lanes)

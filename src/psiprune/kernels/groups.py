@@ -11,13 +11,8 @@ from psiprune.kernels.simd import LANES_PER_VECTOR
 
 Int32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
-#: Hidden units whose sums over chains are formed together, at most.
-ROWS = 4
-#: How sums over chains for the gradient are formed: for each edge as in `layer`; for all pairs, by
-#: multiply-adds with the bits of visible units; for all pairs, by tables of sums over four chains.
-LOOPS, MASKS, TABLES = range(3)
-#: From so many visible units on tables are faster, by the number of units in a group.
-FEW_SITES = {4: 45, 3: 0}
+#: As many items as hidden units in `add_products`.
+ROWS = (0,) * 2
 #: Below this density of edges, loops are faster.
 LEAST_DENSITY = 0.17
 
@@ -26,15 +21,15 @@ class Registers(NamedTuple):
     """What the registers of a CPU hold, as lengths of tuples, which the compiler knows."""
 
     units: tuple[int, ...]  # in a group: a register has the 2^units sums of their weights
-    rows: tuple[int, ...]  # hidden units whose sums over chains are formed by tables at once
-    columns: tuple[int, ...]  # visible units of these sums, 16 for each item
+    columns: tuple[int, ...]  # visible units in `add_products`, 16 for each item
 
 
-#: By the names of `gibbs_sums`.
-REGISTERS = {
-    "avx512": Registers((0,) * 4, (0,) * 2, (0,) * 7),
-    "avx2": Registers((0,) * 3, (0,) * 2, (0,) * 3),
-}
+def registers_of(way: str, visible: int) -> Registers:
+    """Return what the registers hold for a name of `gibbs_sums`."""
+    if way == "avx2":
+        return Registers((0,) * 3, (0,) * 2)
+    columns = 2 if visible <= 32 else 4 if visible <= 64 else 7
+    return Registers((0,) * 4, (0,) * columns)
 
 
 class Groups(NamedTuple):
@@ -52,17 +47,16 @@ class Groups(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """How sums over chains for the gradient are formed, and where they are found.
+    """Where sums over chains for the gradient are found, if they are formed for all pairs.
 
-    One sum belongs to each pair of a hidden and a visible unit, and one to each visible bias.
+    One sum belongs to each pair of a hidden and a visible unit, and one to each visible bias: sum
+    width * j + i to hidden unit j and visible unit i, and the row below to the biases.
     """
 
-    way: int  # one of LOOPS, MASKS, TABLES
+    all_pairs: bool  # else the gradient is summed for each edge, as in `layer`
     full: bool  # whether each pair has an edge
-    size: int  # number of sums, also unused ones
-    width: int  # from those of one hidden unit to those of the next
+    width: int
     edge: Int32  # [edge] the sum
-    site: Int32  # [visible unit] the sum for its bias
     registers: Registers
 
 
@@ -82,7 +76,7 @@ def tables_of(mask: Bool, registers: Registers) -> Tables:
     return Tables(
         _groups(rows, visible[columns], hidden, len(visible), registers),
         _groups(columns, hidden[rows], visible, len(hidden), registers),
-        _sums(mask, visible, registers),
+        _sums(mask, registers),
     )
 
 
@@ -128,27 +122,10 @@ def _groups(
     )
 
 
-def _sums(mask: Bool, place: Int32, registers: Registers) -> Sums:
-    """Return the fastest way for a mask, and the order of its sums.
-
-    With masks, groups of visible units are in the order of their places, in each all hidden units,
-    and for each of these four sums. With tables, each hidden unit has a row of all visible units.
-    """
-    hidden, visible = mask.shape
-    rows = (hidden + ROWS) // ROWS * ROWS  # of one for each hidden unit and one more
-    units, columns = len(registers.units), LANES_PER_VECTOR * len(registers.columns)
-    way, width, size = LOOPS, 0, 0
-    site = np.zeros(visible, np.int32)
-    if mask.sum() >= LEAST_DENSITY * rows * visible:
-        if visible < FEW_SITES[units]:
-            way, width = MASKS, units
-            size = -(-visible // units) * units * rows
-            site = units * (place // units * rows + hidden) + place % units
-        else:
-            way, width = TABLES, -(-visible // columns) * columns
-            size = rows * width
-            site = hidden * width + np.arange(visible)
+def _sums(mask: Bool, registers: Registers) -> Sums:
+    """Return whether sums are formed for all pairs, which is faster, and their order."""
+    columns = LANES_PER_VECTOR * len(registers.columns)
+    width = -(-mask.shape[1] // columns) * columns
     j, i = np.nonzero(mask)
-    edge = site[i] - (hidden - j) * width
-    full = bool(mask.all())
-    return Sums(way, full, size, width, edge.astype(np.int32), site.astype(np.int32), registers)
+    edge = (j * width + i).astype(np.int32)
+    return Sums(bool(mask.mean() >= LEAST_DENSITY), bool(mask.all()), width, edge, registers)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.hardware import gibbs_sums
-from psiprune.kernels.groups import REGISTERS, Tables, tables_of
+from psiprune.kernels.groups import Tables, registers_of, tables_of
 from psiprune.kernels.simd import LANES_PER_VECTOR
 
 Float32 = NDArray[np.float32]
@@ -54,8 +54,8 @@ class Layer(NamedTuple):
 
 def graph_of(mask: NDArray[np.bool_]) -> Graph:
     """Return the graph of a mask [hidden, visible]."""
-    registers = REGISTERS.get(gibbs_sums())
-    tables = tables_of(mask, registers) if registers else ()
+    way = gibbs_sums()
+    tables = tables_of(mask, registers_of(way, mask.shape[1])) if way != "loops" else ()
     rows, columns = (axis.astype(np.int32) for axis in np.nonzero(mask))
     by_column = np.lexsort((rows, columns)).astype(np.int32)
     hidden, visible = mask.shape

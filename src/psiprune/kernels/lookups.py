@@ -22,16 +22,6 @@ from psiprune.kernels.simd import EXP2, LANES_PER_VECTOR, LOG2_E, constant, in_s
 _WIDEST = 16
 #: Registers of sums at once; AVX2 has 16 in all.
 _AT_ONCE = 7
-#: Lanes of two vectors, the second from 16 on, that `summed` adds at each level.
-_HALVES = [
-    tuple([number + half for number in lanes] for half in (0, step))
-    for step, lanes in (
-        (8, [*range(8), *range(16, 24)]),
-        (4, [8 * k + i for k in range(4) for i in range(4)]),
-        (2, [4 * k + m + i for k in range(4) for m in (0, 16) for i in range(2)]),
-        (1, [4 * k + m + i for k in range(4) for m in (0, 16) for i in (0, 2)]),
-    )
-]
 _INDEX = types.intp
 
 
@@ -173,43 +163,43 @@ def add_products(
     y: Any,
     p: Any,
     q: Any,
-    first: Any,
     entries: Any,
     total: Any,
-    at: Any,
-    step: Any,
+    first: Any,
+    column: Any,
     units: Any,
     rows: Any,
     columns: Any,
 ) -> Any:
-    """Add to total[at + j * step + k] the sum over lanes of p[first + j, lane] x_k - q[...] y_k.
+    """Add to total[first + j, column + k] a sum over lanes, p[first + j, lane] x_k - q[...] y_k.
 
-    For j < len(rows) and k < 16 * len(columns); x and y [lane // units, k] hold the bits of as many
-    lanes in each int32 as a group has units, and the first `entries` of them count.
+    For j < len(rows) and k < 16 * len(columns); x and y are words as `gather_bits` sets them, of
+    which the lanes of the first `entries` groups count.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = _Emitter(context, builder, signature, arguments, units, columns)
-        blocks = emit.count
-        hidden = [emit.plus(arguments[4], j) for j in range(len(rows))]
+        hidden = [emit.plus(arguments[6], j) for j in range(len(rows))]
         weights = [[emit.start(argument, unit) for unit in hidden] for argument in (2, 3)]
-        at, ends = arguments[7], []
-        for _ in rows:
-            ends.append(builder.gep(emit.data(6), [at]))
-            at = builder.add(at, arguments[8])
+        ends = [builder.gep(emit.start(5, unit), [arguments[7]]) for unit in hidden]
         sums = [
-            [cgutils.alloca_once(builder, emit.floats) for _ in range(blocks)]
-            for _ in range(len(rows))
+            [cgutils.alloca_once(builder, emit.floats) for _ in range(emit.count)] for _ in hidden
         ]
         for row, end in zip(sums, ends, strict=True):
             for block, value in enumerate(row):
                 builder.store(emit.load(emit.floats, end, block), value)
-        count = arguments[5]
-        zero, one = (ir.Constant(count.type, k) for k in range(2))
+        count = arguments[4]
+        zero, one, eight = (ir.Constant(count.type, k) for k in (0, 1, 8))
         with cgutils.for_range_slice(builder, zero, count, one, count.type) as (entry, _):
+            shift = builder.mul(builder.urem(entry, eight), ir.Constant(entry.type, len(units)))
+            shift = emit.splat(builder.trunc(shift, ir.IntType(32)))
             for argument, add in ((0, builder.fadd), (1, builder.fsub)):
-                bits = emit.row(argument, entry)
-                states = [emit.load(emit.words, bits, block) for block in range(blocks)]
+                bits = emit.start(argument, builder.udiv(entry, eight))
+                bits = builder.gep(bits, [arguments[7]])
+                states = [
+                    builder.lshr(emit.load(emit.words, bits, block), shift)
+                    for block in range(emit.count)
+                ]
                 for row, weight in zip(sums, weights[argument], strict=True):
                     table = emit.table(weight, entry)
                     for value, state in zip(row, states, strict=True):
@@ -219,59 +209,7 @@ def add_products(
                 emit.store(builder.load(value), end, block)
         return context.get_dummy_value()
 
-    return types.void(
-        *(x, y, p, q, _INDEX, _INDEX, total, _INDEX, _INDEX, units, rows, columns)
-    ), codegen
-
-
-@intrinsic
-def add_few_products(
-    typingctx: Any,
-    x: Any,
-    y: Any,
-    p: Any,
-    q: Any,
-    group: Any,
-    first: Any,
-    total: Any,
-    at: Any,
-    units: Any,
-    vectors: Any,
-) -> Any:
-    """Add to total[at + 4 * j + k] the sum over lanes of p[first + j, lane] x_k - q[...] y_k.
-
-    For j, k = 0 .. 3; x and y [group, lane] hold the bits of four units k in each int32. Groups of
-    three are never summed in this way (`groups.Sums`), so nothing is compiled for them.
-    """
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if len(units) != 4:
-            return context.get_dummy_value()
-        emit = _Emitter(context, builder, signature, arguments, units, vectors)
-        hidden = [emit.plus(arguments[5], j) for j in range(4)]
-        sums = [constant(emit.floats, 0.0)] * 16  # of unit j and bit k in 4 * k + j
-        one, none = constant(emit.floats, 1.0), constant(emit.floats, 0.0)
-        phases = []
-        for argument in range(2):
-            bits = emit.row(argument, arguments[4])
-            phases.append((bits, [emit.row(argument + 2, unit) for unit in hidden], argument))
-        for number in range(emit.count):
-            for bits, rows, negative in phases:
-                state = emit.load(emit.words, bits, number)
-                terms = [emit.load(emit.floats, row, number) for row in rows]
-                if negative:
-                    terms = [builder.fneg(term) for term in terms]
-                for k in range(4):
-                    bit = builder.and_(state, constant(emit.words, 1 << k))
-                    some = builder.icmp_unsigned("!=", bit, constant(emit.words, 0))
-                    factor = builder.select(some, one, none)
-                    for j, term in enumerate(terms):
-                        sums[4 * k + j] = emit.fma(term, factor, sums[4 * k + j])
-        end = builder.gep(emit.data(6), [arguments[7]])
-        emit.store(builder.fadd(emit.load(emit.floats, end, 0), emit.summed(sums)), end, 0)
-        return context.get_dummy_value()
-
-    return types.void(x, y, p, q, _INDEX, _INDEX, total, _INDEX, units, vectors), codegen
+    return types.void(*(x, y, p, q, _INDEX, total, _INDEX, _INDEX, units, rows, columns)), codegen
 
 
 class _Emitter:
@@ -401,17 +339,6 @@ class _Emitter:
     def data(self, argument: int) -> Any:
         """Return the pointer to the items of an argument that is an array."""
         return self._array(self._signature.args[argument], self._arguments[argument])
-
-    def summed(self, vectors: list[Any]) -> Any:
-        """Return the sums over lanes of 16 vectors: lane 4 * m + k has that of vector 4 * k + m."""
-        shuffle = self._builder.shuffle_vector
-        for masks in _HALVES:
-            first, second = (ir.Constant(self.words, lanes) for lanes in masks)
-            vectors = [
-                self._builder.fadd(shuffle(a, b, first), shuffle(a, b, second))
-                for a, b in zip(vectors[::2], vectors[1::2], strict=True)
-            ]
-        return vectors[0]
 
     def plus(self, value: Any, number: int) -> Any:
         """Return an integer plus a constant."""

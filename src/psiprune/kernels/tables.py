@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from psiprune.kernels import layer as loops
 from psiprune.kernels import lookups
-from psiprune.kernels.groups import LOOPS, MASKS, ROWS, TABLES
+from psiprune.kernels.groups import ROWS
 from psiprune.kernels.layer import lane_space
 from psiprune.kernels.layout import Float32, Int32, Parameters
 from psiprune.kernels.simd import (
@@ -29,6 +29,8 @@ from psiprune.kernels.simd import (
 
 #: Compiled once, not into each caller.
 called = njit(**OPTIONS, _nrt=False)
+#: A call passes all fields of its arguments, such as a graph, which takes up to 1000 cycles.
+merged = njit(**OPTIONS, _nrt=False, forceinline=True)
 
 
 class TableLayer(NamedTuple):
@@ -114,11 +116,11 @@ def unpack(layer, shots, state, vectors):  # type: ignore[no-untyped-def]
     """Set a state to the bits of shots [word, lane]: site i is bit i % 32 of word i // 32."""
     state[:] = 0
     for site in range(layer.place.shape[0]):
-        word, bit = uint64(site // 32), uint32(site % 32)
-        group, number = located(layer, site)
-        shift = uint32(number)
+        # Numbers that LLVM sees to be below 32, so that it shifts 32 bits.
+        word, bit = uint64(site) // uint64(32), uint64(site) % uint64(32)
+        group, shift = located(layer, site)
         for lane in range(LANES_PER_VECTOR * len(vectors)):
-            state[group, lane] |= int32(((shots[word, lane] >> bit) & uint32(1)) << shift)
+            state[group, lane] |= int32(((shots[word, lane] >> bit) & uint64(1)) << shift)
 
 
 @inlined
@@ -196,56 +198,33 @@ class GradientSpace(NamedTuple):
     """What `add_gradient` adds to, and its space."""
 
     gradient: Parameters
-    sums: Float32  # as `groups.Sums` has them
-    words: NDArray[np.uint32]  # [chain // 8 n, column], one bit a chain, for groups of n
-    data: Int32  # [block, chain // n; column of the block]: n chains in each
-    model: Int32
+    sums: Float32  # as in `groups.Sums`
+    data: NDArray[np.uint32]  # [chain // 8 n, site], one bit a chain, for groups of n
+    model: NDArray[np.uint32]
     bits: Float32  # [site, lane], twice
 
 
 @inlined
 def gradient_space(graph, params, lanes):  # type: ignore[no-untyped-def]
     """Return what `add_gradient` adds to."""
-    way, size, width = graph.tables.sums.way, graph.tables.sums.size, graph.tables.sums.width
-    units, block = graph.tables.sums.registers.units, columns_of(graph.tables.sums)
-    columns = width if way == TABLES else 0
-    entries = columns // block * shares(lanes, units)
-    visible = params.visible_bias.shape[0] if way == LOOPS else 0
+    order, hidden = graph.tables.sums, params.hidden_bias.shape[0]
+    columns, sites = order.width, 0
+    if not order.all_pairs:
+        columns, sites = 0, params.visible_bias.shape[0]
+    words = (shares(lanes, order.registers.units) + 7) // 8
     return GradientSpace(
         loops.gradient_space(graph, params, lanes),
-        lane_space(1, size)[0],
-        lane_space((shares(lanes, units) + 7) // 8, columns).view(np.uint32),
-        lane_space(entries, block).view(np.int32),
-        lane_space(entries, block).view(np.int32),
-        lane_space(2 * visible, lanes),
+        lane_space(hidden + len(ROWS), columns),
+        lane_space(words, columns).view(np.uint32),
+        lane_space(words, columns).view(np.uint32),
+        lane_space(2 * sites, lanes),
     )
-
-
-@inlined
-def columns_of(order):  # type: ignore[no-untyped-def]
-    """Return the number of visible units whose sums are formed by tables at once."""
-    return LANES_PER_VECTOR * len(order.registers.columns)
-
-
-@inlined
-def exchange(order, layer, state, words, out, vectors):  # type: ignore[no-untyped-def]
-    """Set `out` [block, chain // n; column] to the bits of a state, n chains in each."""
-    units, columns = order.registers.units, columns_of(order)
-    for site in range(layer.place.shape[0]):
-        lookups.gather_bits(state, layer.place[site], words, site, units, vectors)
-    entries = shares(LANES_PER_VECTOR * len(vectors), units)
-    for block in range(out.shape[0] // entries):
-        for k in range(entries):  # of each only the n lowest bits are read
-            chunk, shift = uint64(k // 8), uint32(len(units) * (k % 8))
-            row, first = uint64(block * entries + k), uint64(block * columns)
-            for column in range(columns):
-                out[row, column] = int32(words[chunk, first + column] >> shift)
 
 
 @inlined
 def add_gradient(graph, layer, count, phases, space, vectors):  # type: ignore[no-untyped-def]
     """Add sum over lanes of data (v, p) minus model (w, q) to the gradient of each parameter."""
-    if graph.tables.sums.way == LOOPS:
+    if not sums_all_pairs(graph):
         v, p, w, q = phases
         visible = layer.place.shape[0]
         a, b = space.bits[:visible], space.bits[visible:]
@@ -253,35 +232,34 @@ def add_gradient(graph, layer, count, phases, space, vectors):  # type: ignore[n
         store(layer, w, b, vectors)
         loops.add_gradient(graph, layer, count, (a, p, b, q), space.gradient, vectors)
     else:
-        add_sums(graph.tables.sums, layer, count, phases, space, vectors)
+        add_sums(graph, layer, count, phases, space, vectors)
 
 
-@called
-def add_sums(order, layer, count, phases, space, vectors):  # type: ignore[no-untyped-def]
+@merged  # as reading a field of the graph counts references to its arrays, wherever that is on
+def sums_all_pairs(graph):  # type: ignore[no-untyped-def]
+    """Return whether the gradient is summed for all pairs."""
+    return graph.tables.sums.all_pairs
+
+
+@merged
+def add_sums(graph, layer, count, phases, space, vectors):  # type: ignore[no-untyped-def]
     """Add to `space.sums` and to the gradient of the hidden biases."""
     v, p, w, q = phases
-    rows, sums = p.shape[0], space.sums
-    units, at_once, columns = order.registers
+    order = graph.tables.sums
+    units, columns = order.registers
     loops.add_hidden(p, q, space.gradient, vectors)
-    if order.way == MASKS:
-        for group in range(v.shape[0]):
-            for j in range(0, rows, ROWS):
-                at = len(units) * (group * rows + j)
-                lookups.add_few_products(v, w, p, q, group, j, sums, at, units, vectors)
-    else:
-        exchange(order, layer, v, space.words, space.data, vectors)
-        exchange(order, layer, w, space.words, space.model, vectors)
-        every, entries = shares(LANES_PER_VECTOR * len(vectors), units), shares(count, units)
-        for block in range(space.data.shape[0] // every):
-            x, y = space.data[block * every :], space.model[block * every :]
-            for j in range(0, rows, len(at_once)):
-                at = j * order.width + block * columns_of(order)
-                lookups.add_products(
-                    x, y, p, q, j, entries, sums, at, order.width, units, at_once, columns
-                )
+    for site in range(layer.place.shape[0]):
+        place = layer.place[site]
+        lookups.gather_bits(v, place, space.data, site, units, vectors)
+        lookups.gather_bits(w, place, space.model, site, units, vectors)
+    entries = shares(count, units)
+    for column in range(0, order.width, LANES_PER_VECTOR * len(columns)):
+        for j in range(0, space.gradient.hidden_bias.shape[0] + 1, len(ROWS)):
+            x, y = space.data, space.model
+            lookups.add_products(x, y, p, q, entries, space.sums, j, column, units, ROWS, columns)
 
 
-@called
+@merged
 def take_step(  # type: ignore[no-untyped-def]
     graph, params, velocity, space, to_hidden, to_visible, rates
 ):
@@ -289,18 +267,19 @@ def take_step(  # type: ignore[no-untyped-def]
     scale, rate, momentum, decay = rates
     order, sums, gradient = graph.tables.sums, space.sums, space.gradient
     slope, visible = gradient.weights, gradient.visible_bias.shape[0]
-    if order.way == TABLES and order.full:
-        for j in range(gradient.hidden_bias.shape[0]):
-            for i in range(visible):
-                slope[uint64(j * visible + i)] = sums[uint64(j * order.width + i)]
-    elif order.way != LOOPS:
-        for edge in range(slope.shape[0]):
-            slope[edge] = sums[uint64(order.edge[edge])]
-    if order.way != LOOPS:
+    hidden = gradient.hidden_bias.shape[0]
+    if order.all_pairs:
+        if order.full:
+            for j in range(hidden):
+                for i in range(visible):
+                    slope[uint64(j * visible + i)] = sums[j, i]
+        else:
+            flat = sums.reshape(-1)
+            for edge in range(slope.shape[0]):
+                slope[edge] = flat[uint64(order.edge[edge])]
         for i in range(visible):
-            gradient.visible_bias[i] = sums[uint64(order.site[i])]
-        for k in range(sums.shape[0]):
-            sums[k] = np.float32(0.0)
+            gradient.visible_bias[i] = sums[hidden, i]
+        sums[:] = np.float32(0.0)
     loops.ascend(params.weights, velocity.weights, slope, scale, rate, momentum, decay)
     loops.ascend_biases(params, velocity, gradient, rates)
     refill(graph.tables.to_hidden, params.weights, to_hidden.weight)
