@@ -30,8 +30,8 @@ LAST_DAMPING = 1e-6
 
 
 def main() -> None:
-    args = peers.options(__doc__)
-    sites, steps, seeds = (20, 40, 1) if args.quick else (SITES, STEPS, SEEDS)
+    args = peers.options(__doc__, seeds=SEEDS)
+    sites, steps, seeds = (20, 40, 1) if args.quick else (SITES, STEPS, args.seeds)
     about = peers.header(
         f"The end of a training, N = {sites}, {sites} hidden units, {LINKS} links each",
         f"{SHOTS:,} shots, {steps} steps",
