@@ -23,6 +23,7 @@ __all__ = [
     "Measure",
     "NaturalGradient",
     "PauliBases",
+    "PhaseLevel",
     "PhaseRBM",
     "PruneSettings",
     "PsipruneError",
@@ -70,6 +71,7 @@ __all__ = [
     "power_law_mask",
     "pretraining_mask",
     "prune",
+    "prune_phases",
     "random_mask",
     "read_amplitudes",
     "read_hamiltonian",
@@ -128,6 +130,7 @@ from .metrics.shots_report import ShotsReport
 from .metrics.state_report import Report
 from .pruning.before_training import pretraining_mask
 from .pruning.iterative import Level, prune
+from .pruning.phases import PhaseLevel, prune_phases
 from .pruning.rewire import rewire
 from .pruning.search import Smallest, find_smallest
 from .pruning.settings import PruneSettings

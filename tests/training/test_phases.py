@@ -184,8 +184,8 @@ def zeros(sites: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shots": pp.Shots(zeros(2))}, r"all are in the basis ZZ, .* measure in others"),
-        ({"shots": pp.Shots(zeros(2), "X")}, "all are in the basis XX"),
+        ({"shots": pp.Shots(zeros(2))}, r"all shots are in the basis ZZ, .* measure in others"),
+        ({"shots": pp.Shots(zeros(2), "X")}, "all shots are in the basis XX"),
         ({"hidden": 0}, "hidden: must be an integer of at least 1, found 0"),
         ({"starts": 0}, "starts: must be an integer of at least 1, found 0"),
         ({"start": random_phase_rbm(3, 2, 2)}, "has 2 sites, but the state has 3"),

@@ -198,19 +198,53 @@ def remove_weights(
     Only the columns of removed weights are needed, so only those are updated: m removals cost m^2
     operations per parameter, as in a pivoted Cholesky factorisation.
     """
-    weights = rbm.number_of_weights
-    theta, diagonal = to_vector(rbm), inverse.diagonal()
+    weights = np.arange(rbm.number_of_weights)
+    theta, removed, predicted = surgery(
+        to_vector(rbm), inverse, weights, count, images_of(len(weights), symmetry), first=first
+    )
+    mask = rbm.mask.copy()
+    mask[mask] = ~removed[weights]
+    adjusted = replace(from_vector(rbm, theta), mask=mask, provenance=rbm.provenance)
+    return PrunedCandidate(adjusted, rbm.with_mask(mask), predicted)
+
+
+def surgery(
+    theta: Float64,
+    inverse: Float64,
+    weights: NDArray[np.int64],
+    count: int,
+    image: NDArray[np.int64] | None = None,
+    *,
+    first: int = 0,
+) -> tuple[Float64, NDArray[np.bool_], float]:
+    """Remove `count` of some parameters, as `remove_weights`, of any model with a quadratic cost.
+
+    Args:
+        theta: all parameters, [parameter].
+        inverse: of the matrix of the quadratic form, [parameter, parameter].
+        weights: the parameters that may be removed, in ascending order.
+        count: how many of them; with images one more may go.
+        image: the parameter that goes with each of `weights`; itself by default.
+        first: rank in the order of saliency of the first one.
+
+    Returns:
+        The parameters adjusted (those removed are 0 up to rounding), which of them are removed
+        [parameter], and the cost by the quadratic form.
+    """
+    diagonal = inverse.diagonal()
     least = _ROUNDING * diagonal
     columns = np.empty((count, len(theta)))
-    removed, image = np.zeros(weights, bool), images_of(weights, symmetry)
+    removed = np.zeros(len(theta), bool)
+    image = weights if image is None else image
     predicted = 0.0
     for m in range(count):
         if np.count_nonzero(removed) >= count:
             break  # in pairs
-        saliency = np.full(weights, np.inf)
-        saliency[~removed] = theta[:weights][~removed] ** 2 / (2.0 * diagonal[:weights][~removed])
+        saliency = np.full(len(theta), np.inf)
+        left = weights[~removed[weights]]
+        saliency[left] = theta[left] ** 2 / (2.0 * diagonal[left])
         # Of equal ones the last is removed, as in `top_k_mask`.
-        order = weights - 1 - np.argsort(saliency[::-1], kind="stable")
+        order = len(theta) - 1 - np.argsort(saliency[::-1], kind="stable")
         k = order[first if m == 0 else 0]
         predicted += float(saliency[k])
         root = np.sqrt(diagonal[k])
@@ -218,11 +252,8 @@ def remove_weights(
         theta = theta - columns[m] * (theta[k] / root)
         # A remaining variance is positive up to rounding.
         diagonal = np.maximum(diagonal - columns[m] ** 2, least)
-        removed[[k, image[k]]] = True
-    mask = rbm.mask.copy()
-    mask[mask] = ~removed
-    adjusted = replace(from_vector(rbm, theta), mask=mask, provenance=rbm.provenance)
-    return PrunedCandidate(adjusted, rbm.with_mask(mask), predicted)
+        removed[[k, image[np.searchsorted(weights, k)]]] = True
+    return theta, removed, predicted
 
 
 @single_blas_thread()

@@ -150,17 +150,11 @@ def train_phases(
     """
     seed = check_seed(seed)
     starts, epochs = check_count("starts", starts, 1), check_count("epochs", epochs, 0)
-    without_readout_error(shots, "training on shots in several bases")
-    if len(shots.bases) == 1:
-        raise InputError(
-            f"shots: all are in the basis {shots.bases[0]}, and one basis does not determine "
-            "phases; measure in others too, or use train for a positive state in Z"
-        )
-    data = basis_frequencies(shots.by_basis())
+    data = frequencies_for(shots, start)
     units = check_hidden(shots.sites, shots.sites if hidden is None else hidden)
     phase_units = check_hidden(shots.sites, 2 * units if phase_hidden is None else phase_hidden)
     if start is not None:
-        _check_start(start, shots, hidden, phase_hidden)
+        _check_units(start, hidden, phase_hidden)
         starts = 1
     fits: list[PhaseState] = []
     with progress_bar(starts * epochs, "training", progress=progress):
@@ -194,6 +188,27 @@ def train_phases(
         warnings.warn(problem, TrainingWarning, stacklevel=2)
         provenance["training_warnings"] = problem
     return replace(best.rbm, provenance=provenance)
+
+
+def frequencies_for(shots: Shots, rbm: PhaseRBM | None = None) -> BasisFrequencies:
+    """Return the frequencies of shots in several bases, checked for a training.
+
+    Raises:
+        InputError: the shots have readout errors, one basis alone, more than 16 sites, or other
+            sites than the state.
+    """
+    without_readout_error(shots, "the likelihood of shots in several bases")
+    if rbm is not None and shots.sites != rbm.visible:
+        raise InputError(
+            f"{shots.source}: has {shots.sites} sites, but the state has {rbm.visible}; give the "
+            "state of these shots"
+        )
+    if len(shots.bases) == 1:
+        raise InputError(
+            f"{shots.source}: all shots are in the basis {shots.bases[0]}, and one basis does not "
+            "determine phases; measure in others too, or use train for a positive state in Z"
+        )
+    return basis_frequencies(shots.by_basis())
 
 
 def new_phase_rbm(
@@ -285,15 +300,8 @@ def _solve(metric: Float64, damping: float, slope: Float64) -> Float64:
     return np.asarray(np.linalg.solve(damped, slope))
 
 
-def _check_start(
-    start: PhaseRBM, shots: Shots, hidden: int | None, phase_hidden: int | None
-) -> None:
-    """Raise InputError unless a state has the sites of the shots and the units given."""
-    if shots.sites != start.visible:
-        raise InputError(
-            f"{shots.source}: has {shots.sites} sites, but the state has {start.visible}; give the "
-            "state of these shots"
-        )
+def _check_units(start: PhaseRBM, hidden: int | None, phase_hidden: int | None) -> None:
+    """Raise InputError if the units given are not those of the state to start from."""
     names, given_units = ("hidden", "phase_hidden"), (hidden, phase_hidden)
     sizes = start.amplitude.hidden, start.phase.hidden
     for name, given, has in zip(names, given_units, sizes, strict=True):

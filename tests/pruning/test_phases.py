@@ -1,0 +1,100 @@
+"""Pruning of both networks of a state with phases: which weights go, and what is left."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+from machines import random_phase_rbm
+from psiprune.inference.phase_fisher import classical_fisher
+from psiprune.pruning.phases import PhaseCriterion, prune_phases, prune_phases_to_count
+from psiprune.rbm.phase_likelihood import basis_frequencies, log_likelihood, to_parameters
+
+BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
+
+
+def shots_of(state: pp.PhaseRBM, each: int) -> pp.Shots:
+    bits = [state.sample(each, basis, seed=k) for k, basis in enumerate(BASES)]
+    names = [basis for basis in BASES for _ in range(each)]
+    return pp.Shots(np.concatenate(bits), pp.PauliBases.of_shots(names))
+
+
+def weights_of(rbm: pp.PhaseRBM) -> np.ndarray[Any, Any]:
+    return np.concatenate([rbm.amplitude.weights.ravel(), rbm.phase.weights.ravel()])
+
+
+def test_magnitude_takes_the_smallest_of_both_networks() -> None:
+    rbm = random_phase_rbm(3, 3, 4)
+    data = basis_frequencies(shots_of(rbm, 10).by_basis())
+    pruned = prune_phases_to_count(rbm, 9, data, "magnitude")
+    kept = np.sort(np.abs(weights_of(rbm)))[-9:]
+    np.testing.assert_array_equal(np.sort(np.abs(weights_of(pruned)))[-9:], kept)
+    assert pruned.number_of_weights == 9
+    assert 0 < pruned.amplitude.number_of_weights < 9
+    assert prune_phases_to_count(rbm, 21, data, "magnitude") is rbm
+
+
+def test_damage_takes_those_of_least_curvature() -> None:
+    rbm = random_phase_rbm(3, 3, 4)
+    data = basis_frequencies(shots_of(rbm, 10).by_basis())
+    pruned = prune_phases_to_count(rbm, 20, data, "damage")
+    fisher = classical_fisher(rbm, data.bases, np.full(6, 1 / 6))
+    cost = to_parameters(rbm) ** 2 * fisher.diagonal()
+    first = rbm.amplitude.number_of_parameters
+    least = np.argmin(np.r_[cost[:9], cost[first : first + 12]])
+    assert np.flatnonzero(weights_of(pruned) == 0) == [least]
+
+
+def test_surgery_costs_no_more_than_any_other_way() -> None:
+    target = random_phase_rbm(3, 3, 3)
+    shots = shots_of(target, 2000)
+    data = basis_frequencies(shots.by_basis())
+    trained = pp.train_phases(shots, hidden=3, phase_hidden=3, starts=1)
+    criteria: tuple[PhaseCriterion, ...] = ("surgeon", "damage", "magnitude")
+    values = [
+        log_likelihood(prune_phases_to_count(trained, 12, data, name), data)[0] for name in criteria
+    ]
+    assert values[0] == max(values)
+    # It adjusts the rest: to second order that is the best there is.
+    assert values[0] > values[1] + 1e-4
+
+
+def test_a_path_keeps_the_counts_of_one_budget() -> None:
+    target = random_phase_rbm(3, 2, 2)
+    shots = shots_of(target, 200)
+    path = prune_phases(target, shots, density=0.5, fine_tune=5, progress=False)
+    counts = [level.rbm.number_of_weights for level in path]
+    assert counts == [12, 11, 10, 9, 8, 7, 6, 6][: len(counts)]
+    assert counts[-1] == 6
+    assert path[0].rbm is target
+    for before, after in pairwise(path):
+        for name in ("amplitude", "phase"):
+            masks = (getattr(level.rbm, name).mask for level in (before, after))
+            assert not (~next(masks) & next(masks)).any()
+    last = path[-1]
+    value, _ = log_likelihood(last.rbm, basis_frequencies(shots.by_basis()))
+    assert last.log_likelihood == pytest.approx(value, rel=1e-12)
+    assert last.rbm.provenance["pruning_steps"] == last.step
+    assert last.fraction_pruned == 0.5
+    both = f"{last.rbm.amplitude.number_of_weights} + {last.rbm.phase.number_of_weights} weights"
+    assert both in repr(last)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"criterion": "random"}, "must be magnitude, damage or surgeon, found 'random'"),
+        ({"fine_tune": -1}, "fine_tune: must be an integer of at least 0"),
+        ({"fraction": 1.0}, "fraction"),
+        ({"rbm": random_phase_rbm(4, 2, 2)}, "has 3 sites, but the state has 4"),
+    ],
+)
+def test_bad_input_is_refused(change: dict[str, Any], message: str) -> None:
+    rbm = random_phase_rbm(3, 2, 2)
+    given: dict[str, Any] = {"rbm": rbm, "shots": shots_of(rbm, 5), **change}
+    with pytest.raises(pp.InputError, match=message):
+        prune_phases(**given)
