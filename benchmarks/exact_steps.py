@@ -2,7 +2,7 @@
 
 10^5 shots of each ground state, N/2 hidden units for Ising chains, N and 18 for XXZ. KL is a sum
 over all states; the time does not include it. Fewer steps are taken where training converges.
---quick is two small chains.
+--quick is a few small chains.
 """
 
 from __future__ import annotations
@@ -78,10 +78,8 @@ def measure(
         nonlocal measuring
         if progress.epoch in STEPS:
             begin = time.process_time()
-            found[progress.epoch] = (
-                exact_metrics(progress.rbm, reference).kl,
-                begin - start - measuring,
-            )
+            kl = exact_metrics(progress.rbm, reference).kl
+            found[progress.epoch] = kl, begin - start - measuring
             measuring += time.process_time() - begin
 
     rbm = pp.train(

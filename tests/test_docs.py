@@ -30,6 +30,7 @@ NEVER_RUN = {
     ("docs/benchmarks.md", ".venv/bin/python benchmarks/simd.py"),
     ("docs/benchmarks.md", ".venv/bin/python benchmarks/natural.py"),
     ("docs/gallery.md", ".venv/bin/python benchmarks/gallery.py"),
+    ("docs/gallery.md", ".venv/bin/python benchmarks/exact_steps.py"),
     ("docs/install.md", "pip install"),
     ("docs/install.md", "make test"),
     ("docs/interfaces.md", "psiprune completion"),

@@ -145,7 +145,10 @@ def test_what_is_refused() -> None:
         pp.measure_observables(mps_from_vector(np.sqrt(Q)), ["blockade_violations(1.5)"])
     tables: tuple[tuple[Any, tuple[object, ...]], ...] = (
         (SNAKE[:5], (6, (5, 2))),
-        ((*SNAKE[:5], (0, 0)), ("differ", 0, 5)),
+        ((*SNAKE[:5], (0, 0)), ("differ", "sites 0 and 5")),
+        ((*SNAKE[:5], (1e-10, 0)), ("differ", "1e-09", "sites 0 and 5")),
+        ((*SNAKE[:5], (1e20, 0)), ("differ", "1e-09")),
+        ((*SNAKE[:5], (1e308, -1e308)), ("differ", "1e-09")),
         ((*SNAKE[:5], (0, np.nan)), ("finite", "nan", "site 5")),
         ((*SNAKE[:5], (0, "a")), ("numbers",)),
     )

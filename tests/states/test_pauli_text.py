@@ -78,6 +78,14 @@ def test_a_text_that_is_no_hamiltonian(text: str, facts: tuple[object, ...]) -> 
         pp.Hamiltonian(text)
 
 
+def test_sites_are_checked_before_sums_over_them() -> None:
+    for sites, found in ((float("nan"), "nan"), ("4", "'4'"), (10**9, 10**9), (1, 1)):
+        with refuses("sites", found):
+            pp.Hamiltonian("sum_i Z_i", sites)  # type: ignore[arg-type]
+    with refuses("terms", "entry 0", -1):
+        pp.Hamiltonian([(1.0, {-1: "Z"})])
+
+
 def test_a_text_has_the_sites_of_its_letters() -> None:
     """Both notations, in one line or several, with comments; sums need the number of sites."""
     wanted = pp.Hamiltonian({"ZZI": -1.0, "IIX": 0.5})

@@ -80,10 +80,11 @@ def prune_command(
         state: file of the reference state: measure the metrics of each level against it; --until
             then takes these metrics
         until: metric to limit. With --state: kl, infidelity, energy_roe, energy_bias,
-            abs_magnetization_roe, abs_magnetization_bias or correlation_mse. Without it, from the
-            shots: abs_magnetization_roe, or log_likelihood_loss (nats per shot, against the RBM
-            given). Also the name of an observable of --observable: its largest distance from that
-            of the state or the shots
+            abs_magnetization_roe, abs_magnetization_bias, correlation_mse, or entropy_loss and
+            renyi2_loss, of either sign, of half the sites. Without it, from the shots:
+            abs_magnetization_roe, or log_likelihood_loss (nats per shot, against the RBM given).
+            Also the name of an observable of --observable: its largest distance from that of the
+            state or the shots
         limit: largest value of that metric to accept (default: the largest value in an ensemble of
             this RBM and others trained in the same way with other seeds)
         others: number of other RBMs to train for that ensemble (default: 5)

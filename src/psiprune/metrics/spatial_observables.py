@@ -94,7 +94,8 @@ class _Waves(NamedTuple):
 
     def of_pairs(self, zz: Float64, _: Float64) -> Float64:
         products = self.cosines * (zz @ self.cosines) + self.sines * (zz @ self.sines)
-        return self._shaped(products.sum(axis=0) / len(zz))
+        # Rounding may make an S(k) of 0 negative.
+        return self._shaped(np.maximum(products.sum(axis=0), 0.0) / len(zz))
 
     def _shaped(self, values: Float64) -> Float64:
         return values if self.several else np.asarray(values[..., 0])

@@ -40,6 +40,8 @@ Float64 = NDArray[np.float64]
 Positions = tuple[tuple[float, ...], ...]
 #: Bytes of a file of terms. Memory: 64 MiB hold more terms than are allowed.
 _MOST_BYTES = 1 << 26
+#: Smallest distance of sites, in units of their extent: six digits of all distances are kept.
+_CLOSEST = 1e-9
 _NO_TERMS = "terms: needs at least one with a coefficient other than 0"
 
 
@@ -152,6 +154,8 @@ class Hamiltonian:
         positions: ArrayLike | None = None,
     ) -> None:
         """Check the terms, add up equal strings, and put them in order."""
+        if sites is not None:
+            sites = check_count("sites", sites, 2, CHAIN_SITES)
         length, listed = terms_of(terms, sites)
         given = list(listed)
         if not given:
@@ -159,6 +163,8 @@ class Hamiltonian:
         if sites is None:
             whole = [site for _, _, letters in given for site in letters if isinstance(site, int)]
             sites = max(whole, default=-1) + 1 if length is None else length
+            for place, _, letters in given:  # of which none gives a number of sites
+                masks(letters, max(2, sites), place)
         sites = check_count("sites", sites, 2, CHAIN_SITES)
         if length not in (None, sites):
             raise InputError(f"terms: labels must have {sites} letters, found {length}")
@@ -356,14 +362,21 @@ def _checked_positions(given: ArrayLike, sites: int) -> Positions:
     if not np.isfinite(table).all():
         site = int((~np.isfinite(table)).any(axis=1).argmax())
         raise InputError(f"positions: must be finite, found {table[site].tolist()} for site {site}")
-    places = tuple(map(tuple, table.tolist()))
-    first: dict[tuple[float, ...], int] = {}
-    for site, place in enumerate(places):
-        if first.setdefault(place, site) != site:
-            raise InputError(
-                f"positions: must all differ, found {list(place)} for sites {first[place]} and "
-                f"{site}"
-            )
+    from scipy.spatial import KDTree
+
+    extent = float(np.ptp(table / 2, axis=0).max()) * 2  # of halves, which do not overflow
+    if not 0 < extent < math.inf:
+        raise InputError(f"positions: must span a finite extent, found {extent:g}")
+    scaled = (table - table[0]) / extent
+    distance, nearest = KDTree(scaled).query(scaled, k=[1, 2])  # a site and its nearest, or both
+    if not (distance[:, 1] > _CLOSEST).all():
+        site = int(distance[:, 1].argmin())
+        other = next(int(k) for k in nearest[site] if k != site)
+        raise InputError(
+            f"positions: must all differ, by {_CLOSEST:g} of their extent, found "
+            f"{table[site].tolist()} and {table[other].tolist()} for sites {site} and {other}"
+        )
+    places: Positions = tuple(map(tuple, table.tolist()))
     return places
 
 

@@ -172,8 +172,9 @@ def _strings(term: _Written, sites: int | None) -> Iterator[tuple[complex, dict[
             raise InputError(
                 f"{term.text[:_SHOWN]!r} has site {twice} twice; multiply the letters of one site"
             )
-        sign = -1.0 if term.alternating and i % 2 else 1.0
-        yield sign * term.coefficient, dict(zip(places, [p for p, _ in term.letters], strict=True))
+        # A product of an infinite number with a sign would have an imaginary part.
+        value = -term.coefficient if term.alternating and i % 2 else term.coefficient
+        yield value, dict(zip(places, [p for p, _ in term.letters], strict=True))
     if not found:
         raise InputError(
             f"{term.text[:_SHOWN]!r} fits nowhere on {sites} sites; use smaller distances"
