@@ -13,8 +13,8 @@ Int32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
 #: As many items as hidden units in `add_products`.
 ROWS = (0,) * 2
-#: Below this density of edges, loops are faster.
-LEAST_DENSITY = 0.17
+#: Below this density of edges, sums for each edge are faster; by the number of units in a group.
+LEAST_DENSITY = {4: 0.17, 3: 0.54}
 
 
 class Registers(NamedTuple):
@@ -28,7 +28,7 @@ def registers_of(way: str, visible: int) -> Registers:
     """Return what the registers hold for a name of `gibbs_sums`."""
     if way == "avx2":
         return Registers((0,) * 3, (0,) * 2)
-    columns = 2 if visible <= 32 else 4 if visible <= 64 else 7
+    columns = 2 if visible <= 32 else 7
     return Registers((0,) * 4, (0,) * columns)
 
 
@@ -47,13 +47,12 @@ class Groups(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Where sums over chains for the gradient are found, if they are formed for all pairs.
+    """Where sums over chains for the gradient of all pairs of units are found.
 
     One sum belongs to each pair of a hidden and a visible unit, and one to each visible bias: sum
     width * j + i to hidden unit j and visible unit i, and the row below to the biases.
     """
 
-    all_pairs: bool  # else the gradient is summed for each edge, as in `layer`
     full: bool  # whether each pair has an edge
     width: int
     edge: Int32  # [edge] the sum
@@ -65,7 +64,7 @@ class Tables(NamedTuple):
 
     to_hidden: Groups
     to_visible: Groups
-    sums: Sums
+    sums: Sums | tuple[()]  # empty: the gradient is summed for each edge, which is faster
 
 
 def tables_of(mask: Bool, registers: Registers) -> Tables:
@@ -122,10 +121,11 @@ def _groups(
     )
 
 
-def _sums(mask: Bool, registers: Registers) -> Sums:
-    """Return whether sums are formed for all pairs, which is faster, and their order."""
+def _sums(mask: Bool, registers: Registers) -> Sums | tuple[()]:
+    """Return the order of the sums of all pairs, if there are edges enough."""
+    if mask.mean() < LEAST_DENSITY[len(registers.units)]:
+        return ()
     columns = LANES_PER_VECTOR * len(registers.columns)
     width = -(-mask.shape[1] // columns) * columns
     j, i = np.nonzero(mask)
-    edge = (j * width + i).astype(np.int32)
-    return Sums(bool(mask.mean() >= LEAST_DENSITY), bool(mask.all()), width, edge, registers)
+    return Sums(bool(mask.all()), width, (j * width + i).astype(np.int32), registers)

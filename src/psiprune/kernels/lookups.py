@@ -304,14 +304,15 @@ class _Emitter:
         return builder.bitcast(builder.add(builder.bitcast(p, self.words), raised), self.floats)
 
     def held(self, x: Any) -> Any:
-        """Return x. LLVM keeps the order of these calls, where it would undo that of `in_step`."""
+        """Return x; LLVM, which would undo the order of `in_step`, keeps that of these calls."""
         kind = ir.FunctionType(x.type, [x.type])
         return self._builder.call(ir.InlineAsm(kind, "", "=v,0", True), [x])
 
     def share(self, a: Any, e: Any) -> Any:
-        """Return a / (1 + e) for e >= 0, 0 where e is infinite; AVX-512 without a division.
+        """Return a / (1 + e) for e >= 0, with AVX-512 without a division; below 1e-30 a for e = inf.
 
-        One step of Newton's method leaves 2^-28 of the error 2^-14 of `vrcp14ps`, before rounding.
+        `vrcp14ps` has a relative error of 2^-14, of which one step of Newton's method leaves 2^-28,
+        less than rounding.
         """
         one = constant(self.floats, 1.0)
         if self.lanes != _WIDEST:

@@ -6,17 +6,13 @@ rounded in another order, so they differ in the last bits of float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import FunctionType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import int32, njit, uint32, uint64
-from numpy.typing import NDArray
 
 from psiprune.kernels import layer as loops
 from psiprune.kernels import lookups
-from psiprune.kernels.groups import ROWS
 from psiprune.kernels.layer import lane_space
 from psiprune.kernels.layout import Float32, Int32, Parameters
 from psiprune.kernels.simd import (
@@ -29,7 +25,8 @@ from psiprune.kernels.simd import (
 
 #: Compiled once, not into each caller.
 called = njit(**OPTIONS, _nrt=False)
-#: A call passes all fields of its arguments, such as a graph, which takes up to 1000 cycles.
+#: Compiled into each caller by LLVM, as a call passes all fields of its arguments, such as a graph.
+#: Unlike what numba inlines, this counts no references to their arrays.
 merged = njit(**OPTIONS, _nrt=False, forceinline=True)
 
 
@@ -198,65 +195,25 @@ class GradientSpace(NamedTuple):
     """What `add_gradient` adds to, and its space."""
 
     gradient: Parameters
-    sums: Float32  # as in `groups.Sums`
-    data: NDArray[np.uint32]  # [chain // 8 n, site], one bit a chain, for groups of n
-    model: NDArray[np.uint32]
     bits: Float32  # [site, lane], twice
 
 
 @inlined
 def gradient_space(graph, params, lanes):  # type: ignore[no-untyped-def]
     """Return what `add_gradient` adds to."""
-    order, hidden = graph.tables.sums, params.hidden_bias.shape[0]
-    columns, sites = order.width, 0
-    if not order.all_pairs:
-        columns, sites = 0, params.visible_bias.shape[0]
-    words = (shares(lanes, order.registers.units) + 7) // 8
-    return GradientSpace(
-        loops.gradient_space(graph, params, lanes),
-        lane_space(hidden + len(ROWS), columns),
-        lane_space(words, columns).view(np.uint32),
-        lane_space(words, columns).view(np.uint32),
-        lane_space(2 * sites, lanes),
-    )
+    space = lane_space(2 * params.visible_bias.shape[0], lanes)
+    return GradientSpace(loops.gradient_space(graph, params, lanes), space)
 
 
 @inlined
 def add_gradient(graph, layer, count, phases, space, vectors):  # type: ignore[no-untyped-def]
     """Add sum over lanes of data (v, p) minus model (w, q) to the gradient of each parameter."""
-    if not sums_all_pairs(graph):
-        v, p, w, q = phases
-        visible = layer.place.shape[0]
-        a, b = space.bits[:visible], space.bits[visible:]
-        store(layer, v, a, vectors)
-        store(layer, w, b, vectors)
-        loops.add_gradient(graph, layer, count, (a, p, b, q), space.gradient, vectors)
-    else:
-        add_sums(graph, layer, count, phases, space, vectors)
-
-
-@merged  # as reading a field of the graph counts references to its arrays, wherever that is on
-def sums_all_pairs(graph):  # type: ignore[no-untyped-def]
-    """Return whether the gradient is summed for all pairs."""
-    return graph.tables.sums.all_pairs
-
-
-@merged
-def add_sums(graph, layer, count, phases, space, vectors):  # type: ignore[no-untyped-def]
-    """Add to `space.sums` and to the gradient of the hidden biases."""
     v, p, w, q = phases
-    order = graph.tables.sums
-    units, columns = order.registers
-    loops.add_hidden(p, q, space.gradient, vectors)
-    for site in range(layer.place.shape[0]):
-        place = layer.place[site]
-        lookups.gather_bits(v, place, space.data, site, units, vectors)
-        lookups.gather_bits(w, place, space.model, site, units, vectors)
-    entries = shares(count, units)
-    for column in range(0, order.width, LANES_PER_VECTOR * len(columns)):
-        for j in range(0, space.gradient.hidden_bias.shape[0] + 1, len(ROWS)):
-            x, y = space.data, space.model
-            lookups.add_products(x, y, p, q, entries, space.sums, j, column, units, ROWS, columns)
+    visible = layer.place.shape[0]
+    a, b = space.bits[:visible], space.bits[visible:]
+    store(layer, v, a, vectors)
+    store(layer, w, b, vectors)
+    loops.add_gradient(graph, layer, count, (a, p, b, q), space.gradient, vectors)
 
 
 @merged
@@ -265,32 +222,8 @@ def take_step(  # type: ignore[no-untyped-def]
 ):
     """Change parameters and both directions along the gradient; then a new gradient begins."""
     scale, rate, momentum, decay = rates
-    order, sums, gradient = graph.tables.sums, space.sums, space.gradient
-    slope, visible = gradient.weights, gradient.visible_bias.shape[0]
-    hidden = gradient.hidden_bias.shape[0]
-    if order.all_pairs:
-        if order.full:
-            for j in range(hidden):
-                for i in range(visible):
-                    slope[uint64(j * visible + i)] = sums[j, i]
-        else:
-            flat = sums.reshape(-1)
-            for edge in range(slope.shape[0]):
-                slope[edge] = flat[uint64(order.edge[edge])]
-        for i in range(visible):
-            gradient.visible_bias[i] = sums[hidden, i]
-        sums[:] = np.float32(0.0)
-    loops.ascend(params.weights, velocity.weights, slope, scale, rate, momentum, decay)
-    loops.ascend_biases(params, velocity, gradient, rates)
+    slope = space.gradient
+    loops.ascend(params.weights, velocity.weights, slope.weights, scale, rate, momentum, decay)
+    loops.ascend_biases(params, velocity, slope, rates)
     refill(graph.tables.to_hidden, params.weights, to_hidden.weight)
     refill(graph.tables.to_visible, params.weights, to_visible.weight)
-
-
-def rebound(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a copy of a function that calls what is here in place of its namesakes in `layer`."""
-    names = {
-        name: globals()[name]
-        for name, value in function.__globals__.items()
-        if value is getattr(loops, name, None) and name in globals()
-    }
-    return FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
