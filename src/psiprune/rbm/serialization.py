@@ -25,10 +25,15 @@ def rbm_from_dataset(dataset: xr.Dataset, name: object) -> RBM:
         str(variable): (tuple(map(str, each.dims)), each.values)
         for variable, each in dataset.data_vars.items()
     }
-    return _rbm(Stored(variables, dataset.attrs), name)
+    return rbm_from_arrays(Stored(variables, dataset.attrs), name)
 
 
-def _rbm(stored: Stored, name: object) -> RBM:
+def rbm_from_arrays(stored: Stored, name: object) -> RBM:
+    """Return the RBM of a file.
+
+    Raises:
+        InputError: as `rbm_from_dataset`.
+    """
     names = ("weights", "visible_bias", "hidden_bias", "mask")
     missing = [each for each in names if each not in stored.variables]
     if missing:
@@ -52,4 +57,4 @@ def load_rbm(path: str | os.PathLike[str]) -> RBM:
     Raises:
         InputError: the file is missing, damaged, of another kind, or invalid for `RBM`.
     """
-    return _rbm(read_arrays(path, "rbm"), path)
+    return rbm_from_arrays(read_arrays(path, "rbm"), path)
