@@ -12,9 +12,9 @@ quench 14   the same for 14 sites, --seeds up to 3.
 ground 10   the real positive ground state, h = J, in the bases of quench 10. `z_same` is F of
             the RBM `train` fits to those of the shots that are in Z, `z_all` to 50,000 in Z.
 
-Pruned: 6 + 6 hidden units, 72 weights, on 13 bases of 1,000 shots, pruned in nine steps of 10 % to 28
-(61 %) by `prune_phases`, by criterion; F and how many weights are left in each network. `turned` is
-the critical ground state after exp(-i pi/8 sum Z_i Z_{i+1}), `quench` that after t = 0.5.
+Pruned: 6 + 6 hidden units, 72 weights, on 13 bases of 1,000 shots, pruned in nine steps of 10 % to
+28 (61 %) by `prune_phases`, by criterion; F and how many weights are left in each network. `turned`
+is the critical ground state after exp(-i pi/8 sum Z_i Z_{i+1}), `quench` that after t = 0.5.
 
 Medians over --seeds (10) seeds, with the smallest F. Minutes on an idle core, most of them for 14
 sites; --quick takes 3 seeds and leaves these out.

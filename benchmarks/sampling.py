@@ -1,9 +1,10 @@
-"""How fast are configurations drawn: Gibbs chains against QuCumber's, MPS shots against TeNPy's?
+"""How fast are configurations drawn: chains against QuCumber's and NetKet's, MPS shots and TeNPy's?
 
 Each side through its own public function, `RBM.sample` against `PositiveWaveFunction.sample`,
-random starts and conversions included; `psiprune.sample` against `MPS.sample_measurements` on the
-same tensors, without charges, which is TeNPy's fastest. CPU time of one thread; ours on all cores
-beside it, by the clock.
+random starts and conversions included, and NetKet's `MetropolisLocal.sample`, which has no Gibbs
+steps: a step there is a sweep of N proposed flips. `psiprune.sample` against
+`MPS.sample_measurements` on the same tensors, without charges, which is TeNPy's fastest. CPU time
+of one thread; ours on all cores beside it, by the clock.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import numpy as np
 from tenpy.networks.mps import MPS
@@ -19,39 +21,53 @@ from tenpy.networks.site import SpinHalfSite
 import peers
 import psiprune as pp
 
+#: Chains and steps of psiprune, and of each peer.
 CHAINS, STEPS = 10_000, 100
+PEERS = {
+    "QuCumber": ("peer_qucumber.py", CHAINS, STEPS),
+    "NetKet": ("peer_netket.py", 1_000, 10),
+}
 
 
 def main() -> None:
     args = peers.options(__doc__)
     repeats = 2 if args.quick else 7
-    with peers.open_peer(args.peers) as peer:
+    with ExitStack() as stack:
+        opened = {
+            name: stack.enter_context(peers.open_peer(args.peers, script))
+            for name, (script, _, _) in PEERS.items()
+        }
         about = peers.header(
             "Sampling: chain-steps and shots per second",
             f"Gibbs: {CHAINS:,} chains x {STEPS} steps; MPS: N = 18, h = 1; seed {peers.SEED}",
             f"least of {repeats} calls after one to warm up; all cores here: {os.cpu_count()}",
-            peer=peer,
+            *(f"{name}: {peer.about}" for name, peer in opened.items() if peer is not None),
         )
-        rows = [gibbs(visible, hidden, repeats, peer) for visible, hidden in ((18, 9), (100, 50))]
+        rows = [
+            gibbs(*size, repeats, name, peer)
+            for size in ((18, 9), (100, 50))
+            for name, peer in opened.items()
+        ]
     rows.append(shots(repeats, *((20_000, 10) if args.quick else (100_000, 50))))
     peers.show(rows)
     peers.save(args.json, about, sampling=rows)
 
 
-def gibbs(visible: int, hidden: int, repeats: int, peer: peers.Peer | None) -> peers.Row:
+def gibbs(visible: int, hidden: int, repeats: int, name: str, peer: peers.Peer | None) -> peers.Row:
     """Gibbs chains; a chain-step draws every hidden and then every visible unit of a chain once."""
     rbm = peers.random_rbm(visible, hidden)
+    _, chains, steps = PEERS[name]
 
     def ours() -> object:
         return rbm.sample(CHAINS, steps=STEPS, seed=peers.SEED)
 
     def theirs() -> float:
         assert peer is not None
-        answer = peer.ask("sample", weights=rbm.weights, chains=CHAINS, steps=STEPS)
+        answer = peer.ask("sample", weights=rbm.weights, chains=chains, steps=steps)
         return float(answer["seconds"])
 
     times = measure(repeats, ours, theirs if peer is not None else None)
-    return line(f"Gibbs {visible}x{hidden}", "QuCumber", CHAINS * STEPS, CHAINS * STEPS, *times)
+    return line(f"Gibbs {visible}x{hidden}", name, CHAINS * STEPS, chains * steps, *times)
 
 
 def shots(repeats: int, count: int, count_there: int) -> peers.Row:

@@ -146,22 +146,31 @@ def test_importing_the_command_line_is_light() -> None:
     assert not loaded & {"numba", "xarray", "tenpy", "matplotlib", "scipy", "h5py", "tqdm", "emcee"}
 
 
-def test_training_imports_only_what_it_needs(tmp_path: Path) -> None:
+def test_train_and_info_import_only_what_they_need(tmp_path: Path) -> None:
     shots = tiny.write(tmp_path / "shots.txt", "0101\n1010\n0110\n" * 20)
-    code = "import sys; from psiprune.cli.main import main; main(sys.argv[1:]);print(*sys.modules)"
+    code = """if True:
+        import sys
+        from psiprune.cli.main import main
+        main(sys.argv[1:])
+        print(*sys.modules)
+        main(["info", sys.argv[-1]])
+        print(*sys.modules)
+    """
     out, compiles = tmp_path / "rbm.nc", "numba.cpython.unicode"
     command = [sys.executable, "-c", code, "train", str(shots), "--hidden", "2", "--out", str(out)]
     for _ in range(2):  # the first may compile, after which machine code is only loaded
         out.unlink(missing_ok=True)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        loaded = set(done.stdout.splitlines()[-1].split())
+        lines = [line for line in done.stdout.splitlines() if line.startswith("sys ")]
+        loaded, with_info = (set(line.split()) for line in lines)
         assert out.exists()
         if compiles not in loaded:
             break
     assert compiles not in loaded
     assert {"numba", "psiprune.cli.train", "psiprune.training.exact_natural_gradient"} <= loaded
-    assert not loaded & {"xarray", "pandas", "dask", "distributed", "matplotlib", "numpy.f2py"}
-    assert not loaded & {"scipy.linalg", "scipy.sparse", "scipy.special", "scipy.stats"}
+    assert not with_info & {"xarray", "pandas", "dask", "distributed", "matplotlib", "numpy.f2py"}
+    assert not with_info & {"scipy.linalg", "scipy.sparse", "scipy.special", "scipy.stats"}
+    assert "psiprune.inspect.describe" in with_info
     assert not loaded & {"psiprune.metrics", "psiprune.cli.sweep", "psiprune.experiments"}
 
 

@@ -42,15 +42,14 @@ def info_command(
     from dataclasses import asdict
 
     from psiprune.data.shots import Shots, read_shots
-    from psiprune.inspect.compare import compare_runs, comparison_text
     from psiprune.inspect.describe import describe
     from psiprune.inspect.tables import description_numbers, description_text
     from psiprune.io.netcdf import kind_of
-    from psiprune.metrics.measured import measure_observables
-    from psiprune.reporting.metric_tables import measured_numbers, measured_text
     from psiprune.states.mps import MPS, load_mps
 
     if other is not None:
+        from psiprune.inspect.compare import compare_runs, comparison_text
+
         if format is not None or settings is not None:
             raise InputError("--format: applies to shots, not to a pair of run folders; omit it")
         for name, option in (("--readout", readout), ("--observable", observable or None)):
@@ -70,6 +69,9 @@ def info_command(
     description = describe(of) if isinstance(of, Shots) else describe(file, form, **given)
     numbers, text = description_numbers(description), description_text(description)
     if of is not None and observable:
+        from psiprune.metrics.measured import measure_observables
+        from psiprune.reporting.metric_tables import measured_numbers, measured_text
+
         with redirect_stdout(sys.stderr):  # functions of users may print
             measured = measure_observables(of, observable)
         numbers["observables"] = measured_numbers(measured)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Float64 = NDArray[np.float64]
 #: A band contains the middle 68 % of the seeds, like one standard deviation on both sides.
@@ -144,6 +146,8 @@ def bands_of(dataset: xr.Dataset) -> xr.Dataset:
 
     Values without seeds are unchanged; `seeds` is the number of seeds.
     """
+    import xarray as xr
+
     variables = {}
     for name, values in dataset.items():
         if "seed" in values.dims and values.dtype.kind in "fiub":

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest, norm
 
+from psiprune.core import normal as norm
 from psiprune.data.entropy import Entropy, estimate_entropy
 from psiprune.data.ordering import Ordering, find_order
 from psiprune.data.readout_range import contradicted_rates
@@ -214,8 +214,10 @@ def describe_shots(shots: Shots) -> ShotsDescription:
 
 def _fair_coin(up: int, down: int, inefficiency: float) -> float:
     """Return the p-value of so many shots, of which fewer are independent."""
-    independent = [round(count / inefficiency) for count in (up, down)]
-    return float(binomtest(independent[0], sum(independent)).pvalue) if sum(independent) else 1.0
+    from scipy.special import bdtr
+
+    fewer, more = sorted(round(count / inefficiency) for count in (up, down))
+    return min(1.0, 2 * float(bdtr(fewer, fewer + more, 0.5)))
 
 
 def _neighbours(product: Float64, mean: Float64, number: int) -> tuple[Float64, Float64]:
@@ -235,6 +237,8 @@ def _error(variance: Float64, number: int) -> Float64:
 
 
 def _warnings(data: ShotsDescription) -> Iterator[DataWarning]:
+    from scipy.special import bdtr
+
     number, sites, in_z = data.shots, data.sites, data.basis == "Z"
     if not in_z:
         yield DataWarning(
@@ -256,7 +260,7 @@ def _warnings(data: ShotsDescription) -> Iterator[DataWarning]:
             "constant", f"{_named(data.constant)}: the same value in every shot; {hint}"
         )
     rarer = np.rint((1 - np.abs(data.magnetization)) / 2 * number)
-    biased = (binom.cdf(rarer, number, RARE) < LEVEL / sites) & (rarer > 0)
+    biased = (bdtr(rarer, number, RARE) < LEVEL / sites) & (rarer > 0)
     if biased.any():
         k = int(np.argmax(np.where(biased, np.abs(data.magnetization), 0)))
         yield DataWarning(

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma
 
 Float64 = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -45,6 +44,8 @@ def estimate_entropy(counts: Counts) -> Entropy:
     the smallest of the estimators tried (Miller & Madow, Chao & Shen, Grassberger); the bias is
     below `unseen` if the coverage is above 0.3.
     """
+    from scipy.special import digamma
+
     seen, times = np.unique(counts, return_counts=True)  # `times` values were seen `seen` times
     n = int(counts.sum())
     frequency = seen / n

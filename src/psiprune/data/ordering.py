@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
+from psiprune.core import normal as norm
 from psiprune.core.limits import ORDER_SITES
 from psiprune.core.random import Stream, generator_for
 

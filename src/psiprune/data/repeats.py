@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import pearson3, poisson
 
 Float64 = NDArray[np.float64]
 
@@ -33,13 +32,17 @@ def count_repeats(counts: Sequence[ArrayLike], observed: Sequence[int], number: 
 
     counts[k] are the sizes of the classes of equal items; other items equal no item.
     """
+    from scipy.special import gammainc, gammaincc
+
     expected, spread = np.array([repeats_in_random_order(sizes, number) for sizes in counts]).T
     pairs = np.array(observed)
     possible = (expected > 0) & (spread > 0)
     mean, sd = np.where(possible, [expected, spread], 1.0)
     # Few pairs follow a Poisson law, many a normal law with a skewness of at most sd / mean.
-    p = pearson3.sf((pairs - 0.5 - mean) / sd, sd / mean)
-    p = np.where(mean < 30, np.maximum(p, poisson.sf(pairs - 1, mean)), p)
+    # That is a gamma law of shape a, and at least k Poisson events are one below the mean.
+    a = (2 * mean / sd) ** 2
+    p = gammaincc(a, np.maximum(a + 2 * mean / sd**2 * (pairs - 0.5 - mean), 0.0))
+    p = np.where(mean < 30, np.maximum(p, gammainc(pairs, mean)), p)
     return Repeats(pairs, expected, np.where(possible, p, 1.0))
 
 

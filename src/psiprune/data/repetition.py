@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from psiprune.data.shots import unique_rows
 
@@ -139,6 +138,8 @@ def _counts(rows: Bits) -> NDArray[np.int64]:
 
 def _log_chance(counts: NDArray[np.int64], copies: int) -> float:
     """Return the logarithm of the probability, with the share of this number of copies."""
+    from scipy.special import gammaln
+
     once = counts // copies
 
     def orders(sizes: NDArray[np.int64]) -> float:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfft
 
 Float64 = NDArray[np.float64]
 #: Shots so many inefficiencies apart are independent: a correlation that falls exponentially is
@@ -47,6 +46,8 @@ def _series(bits: NDArray[np.uint8], usable: NDArray[np.bool_]) -> Iterator[Floa
 
 
 def _of_series(x: Float64) -> float:
+    from scipy.fft import irfft, next_fast_len, rfft
+
     number = len(x)
     half = number // 2
     x = np.concatenate([x[:half] - x[:half].mean(), x[half:] - x[half:].mean()])

@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
@@ -18,8 +17,6 @@ from psiprune.core.validation import as_count
 from psiprune.data.basis_diagnostics import describe_bases
 from psiprune.data.diagnostics import DataWarning, describe_shots
 from psiprune.data.shots import Shots, ShotsLike, read_shots
-from psiprune.experiments.settings import smallest_p_value
-from psiprune.inspect.contents import contents_of, read_config, result_of
 from psiprune.inspect.descriptions import (
     DatasetDescription,
     Description,
@@ -30,15 +27,17 @@ from psiprune.inspect.descriptions import (
     VariableDescription,
 )
 from psiprune.io.bytes import cached_pipes
-from psiprune.io.netcdf import kind_of, read_dataset, verify
+from psiprune.io.netcdf import kind_of, read_arrays, read_dataset, verify
 from psiprune.io.run import in_use
-from psiprune.metrics.reference import reference_of
-from psiprune.rbm.clusters import find_clusters
+from psiprune.rbm.clusters import cluster_p_values
 from psiprune.rbm.model import RBM
-from psiprune.rbm.serialization import rbm_from_dataset
+from psiprune.rbm.serialization import rbm_from_stored
 from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import MPS, load_mps
 from psiprune.states.tfim import TFIM
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _WIDTH, _CHANCE = 3, 0.05  # sites of a cluster, and its largest p-value
 
@@ -74,11 +73,13 @@ def describe(
         return _describe_shots(read_shots(path))
     if kind == "mps":
         return _describe_state(load_mps(path), str(path))
-    dataset = read_dataset(path)
     if kind == "rbm":
-        single = {str(name): each.item() for name, each in dataset.items() if each.ndim == 0}
-        return _describe_rbm(rbm_from_dataset(dataset, path), str(path), single)
-    return _describe_dataset(dataset, str(path), str(kind))
+        stored = read_arrays(path, kind)
+        single = {
+            name: each.item() for name, (_, each) in stored.variables.items() if not each.ndim
+        }
+        return _describe_rbm(rbm_from_stored(stored, path), str(path), single)
+    return _describe_dataset(read_dataset(path), str(path), str(kind))
 
 
 def _describe_shots(shots: Shots) -> Description:
@@ -133,6 +134,8 @@ def _state_warnings(state: MPS) -> Iterator[DataWarning]:
             "eigenstate; increase the bond dimension",
         )
     if state.sites <= EXACT_SITES:
+        from psiprune.metrics.reference import reference_of
+
         try:
             reference_of(state)
         except InputError as error:
@@ -140,11 +143,13 @@ def _state_warnings(state: MPS) -> Iterator[DataWarning]:
 
 
 def _describe_rbm(rbm: RBM, source: str, measures: Mapping[str, float | str]) -> RBMDescription:
+    from psiprune.experiments.settings import smallest_p_value
+
     units, sites = rbm.mask.sum(axis=1), rbm.mask.sum(axis=0)
     clusters = None
     if rbm.visible >= _WIDTH and smallest_p_value(rbm.visible, _WIDTH) <= _CHANCE:
         unmasked = RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias)
-        clusters = int(find_clusters(unmasked, width=_WIDTH, threshold=_CHANCE)["found"].sum())
+        clusters = int((cluster_p_values(unmasked, _WIDTH) <= _CHANCE).sum())
     weights = rbm.weights[rbm.mask]
     ranges = {
         "W": weights,
@@ -243,6 +248,9 @@ def _describe_variable(name: str, variable: xr.DataArray) -> VariableDescription
 
 def _describe_run(folder: Path) -> RunDescription:
     """Describe a run without writing; damaged files are listed, not raised."""
+    # Imported where used: it imports all experiments.
+    from psiprune.inspect.contents import contents_of, read_config, result_of
+
     if not (folder / "config.toml").exists():
         raise InputError(f"{folder}: contains no run (no config.toml); give a file or a run folder")
     damaged: dict[str, str] = {}

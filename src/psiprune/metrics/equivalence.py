@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
 
+from psiprune.core import normal as norm
 from psiprune.core.limits import COMPARISON_UNITS, EXACT_SITES
 from psiprune.core.random import Stream
 from psiprune.core.repr import one_line
@@ -75,6 +75,8 @@ class Losses(NamedTuple):
 
 def seed_reach(values: ArrayLike, tail: float) -> Float64:
     """Return t s (1 + 1/R)^(1/2) of values [member, ...], exceeded with probability `tail`."""
+    from scipy.stats import t  # imported where used: it takes half a second
+
     by_member = np.asarray(values, dtype=np.float64)
     members = len(by_member)
     quantile = float(t.isf(tail, members - 1))

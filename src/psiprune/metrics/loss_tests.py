@@ -24,8 +24,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
+from psiprune.core import normal as norm
 from psiprune.core.repr import one_line
 
 Answer = Literal["pass", "fail", "undecided"]

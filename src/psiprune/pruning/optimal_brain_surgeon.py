@@ -15,7 +15,6 @@ from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
-import scipy.special
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
@@ -295,6 +294,8 @@ def divergence_from(
             return float(p @ (log_p - log_prob(other)))
 
         return exact_divergence
+    from scipy.special import logsumexp
+
     drawn = samples or model_configurations(rbm, draws, seed)
     bits = np.ascontiguousarray(drawn.bits.T, dtype=np.uint8)
     log_p_draws = rbm.log_prob_unnormalized(bits)
@@ -305,7 +306,7 @@ def divergence_from(
     def divergence(other: RBM) -> float:
         d = log_p_draws - other.log_prob_unnormalized(bits)
         mean = float(drawn.weight @ d)
-        within = mean + float(scipy.special.logsumexp(-d, b=drawn.weight))
+        within = mean + float(logsumexp(-d, b=drawn.weight))
         log_z_other = None if log_z is None else log_z(other)
         if log_z_rbm is None or log_z_other is None:
             return within

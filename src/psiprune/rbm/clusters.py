@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -14,6 +13,9 @@ from psiprune.core.limits import MOST_PERMUTATIONS
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.rbm.model import RBM
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Float64 = NDArray[np.float64]
 
@@ -56,19 +58,15 @@ def find_clusters(
     Raises:
         InputError: width is not 2 .. N, threshold not in (0, 1], permutations not 1 .. 10^6.
     """
+    import xarray as xr
+
     if check_count("width", width, 2) > rbm.visible:
         raise InputError(f"width: the RBM has {rbm.visible} sites, found {width}")
     rule = "above 0 and at most 1"
     threshold = check_number("threshold", threshold, rule, lambda x: 0 < x <= 1)
     check_count("permutations", permutations, 1, MOST_PERMUTATIONS)
-    generator = generator_for(check_seed(seed), Stream.CLUSTER_NULL)
+    p_value = cluster_p_values(rbm, width, permutations=permutations, seed=check_seed(seed))
     first, strength, share = strongest_windows(rbm.weights, width)
-    p_value = np.array(
-        [
-            _p_value(np.abs(row), movable, best, width, permutations, generator)
-            for row, movable, best in zip(rbm.weights, rbm.mask, strength, strict=True)
-        ]
-    )
     is_cluster = p_value <= threshold
     sites = np.arange(rbm.visible)
     inside = (sites >= first[:, None]) & (sites < first[:, None] + width) & is_cluster[:, None]
@@ -88,6 +86,17 @@ def find_clusters(
     return dataset.assign_attrs(
         width=width, threshold=threshold, permutations=permutations, seed=seed
     )
+
+
+def cluster_p_values(rbm: RBM, width: int, *, permutations: int = 10_000, seed: int = 0) -> Float64:
+    """Return the p-value of each unit's strongest window, [hidden]; see `find_clusters`."""
+    generator = generator_for(seed, Stream.CLUSTER_NULL)
+    _, strength, _ = strongest_windows(rbm.weights, width)
+    p_values = [
+        _p_value(np.abs(row), movable, best, width, permutations, generator)
+        for row, movable, best in zip(rbm.weights, rbm.mask, strength, strict=True)
+    ]
+    return np.array(p_values)
 
 
 def strongest_windows(weights: Float64, width: int) -> tuple[NDArray[np.intp], Float64, Float64]:

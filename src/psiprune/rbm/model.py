@@ -120,12 +120,15 @@ class RBM:
     @cached_property
     def components(self) -> int:
         """Number of connected components of the graph of all N + N_h units; 1 means connected."""
-        from scipy.sparse import bmat, csr_array
-        from scipy.sparse.csgraph import connected_components
-
-        edges = csr_array(self.mask)
-        graph = bmat([[None, edges], [edges.T, None]])
-        return int(connected_components(graph, return_labels=False))
+        unit, site = np.nonzero(self.mask)
+        ends = np.concatenate([unit, self.hidden + site])
+        least = np.arange(self.hidden + self.visible)  # unit known to be in the same component
+        while True:
+            before = least.copy()
+            np.minimum.at(least, ends, np.tile(before[ends].reshape(2, -1).min(axis=0), 2))
+            least = least[least]
+            if (least == before).all():
+                return len(np.unique(least))
 
     @cached_property
     def compiled(self) -> gibbs.CompiledRBM:

@@ -27,7 +27,7 @@ def rbm_from_dataset(dataset: xr.Dataset, name: object) -> RBM:
         str(variable): (tuple(map(str, each.dims)), each.values)
         for variable, each in dataset.data_vars.items()
     }
-    return _rbm(Stored(variables, dataset.attrs), name)
+    return rbm_from_stored(Stored(variables, dataset.attrs), name)
 
 
 def rbm_of_arrays(
@@ -59,7 +59,12 @@ def provenance_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rbm(stored: Stored, name: object) -> RBM:
+def rbm_from_stored(stored: Stored, name: object) -> RBM:
+    """Return the RBM of a file.
+
+    Raises:
+        InputError: as `rbm_from_dataset`.
+    """
     arrays = {variable: values for variable, (_, values) in stored.variables.items()}
     return rbm_of_arrays(arrays, provenance_of(stored.attributes), name)
 
@@ -70,4 +75,4 @@ def load_rbm(path: str | os.PathLike[str]) -> RBM:
     Raises:
         InputError: the file is missing, damaged, of another kind, or invalid for `RBM`.
     """
-    return _rbm(read_arrays(path, "rbm"), path)
+    return rbm_from_stored(read_arrays(path, "rbm"), path)

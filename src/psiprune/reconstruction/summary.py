@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import xarray as xr
-from scipy.stats import norm
 
+from psiprune.core import normal as norm
 from psiprune.metrics.loss_tests import PASS_LEVEL
 from psiprune.reconstruction.advice import Step, next_steps, shots_needed
 from psiprune.reconstruction.checks import (

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.limits import RATES_ERROR_PARAMETERS
@@ -21,6 +20,10 @@ from psiprune.metrics.shots_report import Comparison, ShotsReport
 from psiprune.metrics.state_report import Report
 from psiprune.pruning.search import Smallest
 from psiprune.reporting.tables import Column, table, warning_lines, wrap
+
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 _STATE: tuple[Column, ...] = (
     ("measure", "measure", ""),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from psiprune.core.statistics import QUANTILES
 from psiprune.core.text import escape
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: The most characters of a printed line.
 WIDTH = 100

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
@@ -23,7 +22,7 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.core.validation import check_count
 from psiprune.data.shots import ShotsLike, as_shots, check_sites, without_readout_error
-from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.io.netcdf import read_arrays, write_arrays
 from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.saved_hamiltonian import (
     POSITION,
@@ -255,7 +254,7 @@ class MPS:
             f"tensor_{i}": ((f"bond_{i}", "physical", f"bond_{i + 1}"), tensor, {"units": "1"})
             for i, tensor in enumerate(self.tensors)
         }
-        return write_dataset(path, xr.Dataset(variables, attrs=attributes), "mps")
+        return write_arrays(path, variables, attributes, "mps")
 
 
 def load_mps(path: str | os.PathLike[str]) -> MPS:
@@ -265,11 +264,11 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
         InputError: the file cannot be read, is damaged, incomplete or of another kind, or is not
             a normalised state.
     """
-    dataset = read_dataset(path, "mps")
-    attributes = dataset.attrs
+    stored = read_arrays(path, "mps")
+    attributes = stored.attributes
     try:
         sites = int(attributes["sites"])
-        model: Model | None = hamiltonian_from(dataset)
+        model: Model | None = hamiltonian_from(stored)
         if "field" in attributes:
             field, coupling = float(attributes["field"]), float(attributes["coupling"])
             model = TFIM(sites=sites, field=field, coupling=coupling)
@@ -277,9 +276,10 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
         others: tuple[str, ...] = () if isinstance(model, TFIM | None) else VARIABLES
         if isinstance(model, Hamiltonian) and model.positions is not None:
             others += (POSITION,)
-        if sorted((*names, *others)) != sorted(str(name) for name in dataset.data_vars):
+        found = {name for name, (dims, _) in stored.variables.items() if dims != (name,)}
+        if found != {*names, *others}:
             raise InputError(f"needs exactly the variables tensor_0 .. tensor_{sites - 1}")
-        tensors = tuple(dataset[name].values for name in names)
+        tensors = tuple(stored.variables[name][1] for name in names)
         numbers = ("energy", "energy_variance", "truncation_error")
         energy, variance, truncation_error = (float(attributes[name]) for name in numbers)
         return MPS(tensors, energy, variance, truncation_error, model)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from psiprune.core.exceptions import InputError
+from psiprune.io.netcdf import Stored
 from psiprune.states.hamiltonian import Hamiltonian
 
 #: Letters by their number in a file: bit 0 flips the site, bit 1 takes its sign.
@@ -36,18 +36,18 @@ def variables_of(model: Hamiltonian) -> dict[str, Any]:
     }
 
 
-def hamiltonian_from(dataset: xr.Dataset) -> Hamiltonian | None:
+def hamiltonian_from(stored: Stored) -> Hamiltonian | None:
     """Return the Hamiltonian of a file, None if it has none.
 
     Raises:
         InputError: the variables do not fit together, or as `Hamiltonian`.
     """
-    found = [name in dataset for name in VARIABLES]
+    found = [name in stored.variables for name in VARIABLES]
     if not any(found):
         return None
     if not all(found):
         raise InputError(f"needs both of the variables {', '.join(VARIABLES)}")
-    pauli, coefficients = (dataset[name].values for name in VARIABLES)
+    pauli, coefficients = (stored.variables[name][1] for name in VARIABLES)
     if pauli.ndim != 2 or coefficients.shape != pauli.shape[:1] or not (pauli < 4).all():
         raise InputError(
             "pauli, coefficient: must be [term, site] of 0 to 3 and [term], found shapes"
@@ -55,5 +55,6 @@ def hamiltonian_from(dataset: xr.Dataset) -> Hamiltonian | None:
         )
     labels = ["".join(row) for row in _LETTERS[pauli]]
     terms = dict(zip(labels, coefficients.tolist(), strict=True))
-    places = dataset[POSITION].values if POSITION in dataset else None
-    return Hamiltonian(terms, name=str(dataset.attrs.get("hamiltonian", "")), positions=places)
+    places = stored.variables[POSITION][1] if POSITION in stored.variables else None
+    name = str(stored.attributes.get("hamiltonian", ""))
+    return Hamiltonian(terms, name=name, positions=places)
