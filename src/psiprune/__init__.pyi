@@ -24,6 +24,7 @@ __all__ = [
     "NaturalGradient",
     "PruneSettings",
     "PsipruneError",
+    "QMCSample",
     "ReadoutError",
     "ReadoutSensitivity",
     "ReconstructSettings",
@@ -41,6 +42,7 @@ __all__ = [
     "break_clusters",
     "calibrate_readout",
     "cluster_mask",
+    "correlation_mask",
     "describe",
     "entanglement",
     "evaluate",
@@ -61,12 +63,14 @@ __all__ = [
     "measure_observables",
     "mps_from_tensors",
     "mps_from_vector",
+    "nearest_mask",
     "plot_clusters",
     "plot_path",
     "plot_study",
     "power_law_mask",
     "pretraining_mask",
     "prune",
+    "quantum_monte_carlo",
     "random_mask",
     "read_amplitudes",
     "read_hamiltonian",
@@ -136,6 +140,7 @@ from .rbm.masks import (
     random_mask,
 )
 from .rbm.model import RBM
+from .rbm.near_masks import correlation_mask, nearest_mask
 from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .rbm.vertex_cut import vertex_cut
@@ -149,6 +154,7 @@ from .states.dmrg import ground_state
 from .states.hamiltonian import Hamiltonian, read_hamiltonian
 from .states.lattices import lattice_positions
 from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector
+from .states.qmc import QMCSample, quantum_monte_carlo
 from .states.sampling import sample
 from .states.spin_models import TFIM2D, XXZ, IsingChain, Rydberg
 from .states.tfim import TFIM

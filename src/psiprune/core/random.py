@@ -30,6 +30,7 @@ class Stream(IntEnum):
     READOUT_SIMULATION = 7
     READOUT_RATES = 8
     DIAGONALISATION_START = 10
+    QMC = 11
     # RBMs
     RANDOM_WEIGHTS = 20
     LOCAL_WEIGHTS = 21
@@ -40,6 +41,7 @@ class Stream(IntEnum):
     SECOND_CLUSTER_NULL = 26
     CODED_WEIGHTS = 27
     POWER_LAW_MASK = 28
+    NEAREST_MASK = 29
     # sampling, log Z
     CHAIN_START = 40
     GIBBS = 41
