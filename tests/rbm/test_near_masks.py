@@ -64,6 +64,23 @@ def test_all_masks_are_connected() -> None:
             assert mask.any(axis=0).all()
 
 
+@pytest.mark.parametrize("hidden", [1, 5, 16, 20])
+def test_every_number_of_weights(hidden: int) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (50, 16))
+    least, most = hidden + 15, 16 * hidden
+    for number in {least, min(least + 1, most), (least + most) // 2, most}:
+        for far in (0, 3):
+            near = nearest_mask(16, hidden, weights=number, far=far, positions=GRID)
+            correlated = correlation_mask(bits, hidden, weights=number)
+            for mask in (near, correlated):
+                assert mask.sum() == number
+                assert exact.components(mask) == 1
+    even = nearest_mask(16, weights=80, positions=GRID)
+    np.testing.assert_array_equal(even, nearest_mask(16, links=5, positions=GRID))
+    with refuses("weights", least, most, least - 1):
+        nearest_mask(16, hidden, weights=least - 1)
+
+
 def test_correlated_sites_are_linked() -> None:
     """Pairs of sites that copy each other; site 6 never changes."""
     generator = np.random.default_rng(0)
@@ -102,6 +119,8 @@ def test_correlations_of_a_lattice_find_its_neighbours() -> None:
         ({"links": 0}, ("links", 1, 0)),
         ({"links": 5}, ("links", 4, 5)),
         ({"links": 3, "far": 2}, ("far", 1, 2)),
+        ({}, ("links, weights", "one of them")),
+        ({"links": 3, "weights": 9}, ("links, weights", "one of them")),
         ({"links": 3, "exponent": -1}, ("exponent", 0, -1)),
     ],
 )

@@ -45,7 +45,13 @@ Weights = Annotated[
         help="number of weights; near follows from it, and ratio unless given",
     ),
 ]
-Links = Annotated[Int, Parameter(help="number of sites that each hidden unit is connected to")]
+Links = Annotated[
+    Int | None, Parameter(help="number of sites that each hidden unit is connected to")
+]
+AllWeights = Annotated[
+    Int | None,
+    Parameter(name=["--weights", "--count"], help="number of weights, in place of --links"),
+]
 DrawnWeights = Annotated[Int, Parameter(name=["--weights", "--count"], help="number of weights")]
 Periodic = Annotated[
     bool, Parameter(help="make the last site of the chain a neighbour of the first")
@@ -149,7 +155,8 @@ def nearest_command(
     out: MaskOut,
     sites: SitesOrPositions = None,
     hidden: HiddenLikeSites = None,
-    links: Links,
+    links: Links = None,
+    weights: AllWeights = None,
     far: Int = 0,
     exponent: float = 3.0,
     shells: bool = False,
@@ -167,8 +174,8 @@ def nearest_command(
     """
     from psiprune.rbm.near_masks import nearest_mask
 
-    make = partial(nearest_mask, hidden=hidden, links=links, far=far, exponent=exponent)
-    make = partial(make, shells=shells, seed=seed, periodic=periodic)
+    make = partial(nearest_mask, hidden=hidden, links=links, weights=weights, far=far)
+    make = partial(make, exponent=exponent, shells=shells, seed=seed, periodic=periodic)
     _write(out, json, lambda: make(**_sites(sites, positions)))
 
 
@@ -178,7 +185,8 @@ def correlation_command(
     *,
     out: MaskOut,
     hidden: HiddenLikeSites = None,
-    links: Links,
+    links: Links = None,
+    weights: AllWeights = None,
     json: Json = False,
 ) -> None:
     """Connect each hidden unit to the sites whose bits are most correlated with those of its own.
@@ -189,7 +197,8 @@ def correlation_command(
     from psiprune.data.shots import read_shots
     from psiprune.rbm.near_masks import correlation_mask
 
-    _write(out, json, lambda: correlation_mask(read_shots(shots), hidden, links=links))
+    make = partial(correlation_mask, hidden=hidden, links=links, weights=weights)
+    _write(out, json, lambda: make(read_shots(shots)))
 
 
 @mask_app.command(name="break")

@@ -181,6 +181,17 @@ def number_of_pairs(hidden: int, visible: int, most: int | None = None) -> int:
     return total
 
 
+def check_connected_weights(weights: int, hidden: int, visible: int) -> int:
+    """Return the number of weights if a connected mask has so many."""
+    least, most = hidden + visible - 1, hidden * visible  # a tree, and all links
+    if not least <= check_count("weights", weights, 0) <= most:
+        raise InputError(
+            f"weights: connected masks of {hidden} hidden units and {visible} sites have from "
+            f"{least} to {most} weights, found {weights}"
+        )
+    return int(weights)
+
+
 def sorted_links(*keys: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the links of the minimum spanning tree and all others, both in the same order.
 

@@ -17,7 +17,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.rbm.geometry import Geometry, geometry_of
-from psiprune.rbm.masks import Mask, mask_of, sorted_links
+from psiprune.rbm.masks import Mask, check_connected_weights, mask_of, sorted_links
 
 #: With these, N_h = N units on 50 and 100 critical sites reach half the KL of a dense RBM.
 NEAR, RATIO = 8, 1.4
@@ -93,7 +93,7 @@ def scale_free_mask(
         mask = _pattern(place, near, RATIO if ratio is None else ratio)
         tree, _ = sorted_links(place.distance, ~mask)
         return mask | mask_of(tree, mask.shape)
-    weights = _check_weights(weights, units, sites)
+    weights = check_connected_weights(weights, units, sites)
     if near is not None:
         raise InputError(
             f"near: follows from weights = {weights}, found {near}; give near or weights, not both"
@@ -148,7 +148,7 @@ def power_law_mask(
     """
     distance = geometry_of(visible, hidden, periodic, positions).distance
     units, sites = distance.shape
-    weights = _check_weights(weights, units, sites)
+    weights = check_connected_weights(weights, units, sites)
     exponent = check_number("exponent", exponent, "a number of at least 0", lambda x: x >= 0)
     generator = generator_for(check_seed(seed), Stream.POWER_LAW_MASK)
     # The k smallest of E / p, E exponential, are k draws without replacement (Efraimidis 2006).
@@ -166,17 +166,6 @@ def power_law_mask(
 def _ratio_of(near: int) -> float:
     """Return the ratio that goes with a number of nearest sites."""
     return 1.0 + _STEP / near
-
-
-def _check_weights(weights: int, hidden: int, visible: int) -> int:
-    """Return the number of weights if a connected mask has so many."""
-    least, most = hidden + visible - 1, hidden * visible  # a tree, and all links
-    if not least <= check_count("weights", weights, 0) <= most:
-        raise InputError(
-            f"weights: connected masks of {hidden} hidden units and {visible} sites have from "
-            f"{least} to {most} weights, found {weights}"
-        )
-    return int(weights)
 
 
 def _pattern(place: Geometry, near: int, ratio: float) -> Mask:
