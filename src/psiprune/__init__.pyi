@@ -27,6 +27,7 @@ __all__ = [
     "PhaseRBM",
     "PruneSettings",
     "PsipruneError",
+    "QMCSample",
     "ReadoutError",
     "ReadoutSensitivity",
     "ReconstructSettings",
@@ -44,6 +45,7 @@ __all__ = [
     "break_clusters",
     "calibrate_readout",
     "cluster_mask",
+    "correlation_mask",
     "describe",
     "entanglement",
     "evaluate",
@@ -65,6 +67,7 @@ __all__ = [
     "measure_observables",
     "mps_from_tensors",
     "mps_from_vector",
+    "nearest_mask",
     "plot_clusters",
     "plot_path",
     "plot_study",
@@ -72,6 +75,7 @@ __all__ = [
     "pretraining_mask",
     "prune",
     "prune_phases",
+    "quantum_monte_carlo",
     "random_mask",
     "read_amplitudes",
     "read_hamiltonian",
@@ -144,6 +148,7 @@ from .rbm.masks import (
     random_mask,
 )
 from .rbm.model import RBM
+from .rbm.near_masks import correlation_mask, nearest_mask
 from .rbm.phase import PhaseRBM, load_phase_rbm
 from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
@@ -158,6 +163,7 @@ from .states.dmrg import ground_state
 from .states.hamiltonian import Hamiltonian, read_hamiltonian
 from .states.lattices import lattice_positions
 from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector
+from .states.qmc import QMCSample, quantum_monte_carlo
 from .states.sampling import sample
 from .states.spin_models import TFIM2D, XXZ, IsingChain, Rydberg
 from .states.tfim import TFIM

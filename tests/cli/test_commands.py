@@ -101,6 +101,18 @@ def test_a_file_of_terms(tmp_path: Path) -> None:
     assert pp.load_mps(tmp_path / "b.nc").sites == 3
 
 
+def test_sample_a_model(tmp_path: Path) -> None:
+    file = tmp_path / "shots.nc"
+    command = ("sample", "--sites=3", "--field=2", "--shots=40", "--seed=1", "--projection=9")
+    found = json_of(tiny.call(*command, "-o", file, "--json"))
+    drawn = pp.quantum_monte_carlo(pp.TFIM(sites=3, field=2.0), 40, seed=1, projection=9)
+    assert found == {"file": str(file), "shots": 40, "sites": 3, "seed": 1, **drawn.summary()}
+    np.testing.assert_array_equal(pp.read_shots(file).bits, drawn.shots.bits)
+    text = text_of(tiny.call(*command, "-o", tmp_path / "again.nc"))
+    assert f"E = {drawn.energy:.6g} +- " in text
+    assert f"a shot every {drawn.thin}\n9 terms" in text
+
+
 def test_sample(stages: Path, tmp_path: Path) -> None:
     command = ("sample", stages / "state.nc", "--shots=300", "--seed=1")
     found = json_of(tiny.call(*command, "--out", tmp_path / "a.nc", "--json"))
@@ -138,6 +150,24 @@ def test_scale_free_masks(tmp_path: Path, made: Callable[..., np.ndarray[Any, An
     positions = [[0, 0], [0, 1], [1, 0], [1, 1]]
     expected = pp.power_law_mask(4, weights=10, exponent=1, seed=3, positions=positions)
     np.testing.assert_array_equal(drawn, expected)
+
+
+def test_masks_of_near_sites(tmp_path: Path, made: Callable[..., np.ndarray[Any, Any]]) -> None:
+    model = pp.TFIM2D(length=2, width=3)
+    file = pp.ground_state(model).save(tmp_path / "state.nc")
+    shots = pp.sample(pp.load_mps(file), 50)
+    saved = shots.save(tmp_path / "shots.nc")
+    expected = pp.nearest_mask(
+        6, 4, links=2, far=1, exponent=1, seed=3, shells=True, positions=model.coordinates
+    )
+    options = ("--hidden=4", "--links=2", "--far=1", "--exponent=1", "--seed=3", "--shells")
+    for each in (file, saved):
+        found = made("nearest", "--positions", each, *options)
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(
+        made("correlation", saved, "--links=3", "--hidden=5"),
+        pp.correlation_mask(shots, 5, links=3),
+    )
 
 
 def test_masks(stages: Path, tmp_path: Path, made: Callable[..., np.ndarray[Any, Any]]) -> None:

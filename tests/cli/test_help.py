@@ -123,7 +123,8 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
         assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
     assert "--no-json" not in tiny.help_of(monkeypatch, "info")
     masks = tiny.help_of(monkeypatch, "mask")
-    for name in ("random", "cluster", "scale-free", "power-law", "break", "forbid"):
+    kinds = ("random", "cluster", "scale-free", "power-law", "nearest", "correlation", "break")
+    for name in (*kinds, "forbid"):
         assert re.search(rf"^│ {name} ", masks, re.MULTILINE)
 
 

@@ -16,10 +16,12 @@ import psiprune as pp
 import tiny
 from psiprune.experiments import trainer
 from psiprune.experiments.figures.masks import (
+    parameters_needed,
     plot_budget,
     plot_correlations,
     plot_links,
     plot_masks,
+    plot_needed,
     plot_scaling,
     plot_shots,
 )
@@ -158,6 +160,67 @@ def test_masks_by_name() -> None:
     }
     for name, mask in same.items():
         np.testing.assert_array_equal(made[name], mask)
+
+
+def test_masks_by_name_at_positions() -> None:
+    places = pp.lattice_positions("square", 3, 3)
+    made = {
+        name: constructed_mask(name, 9, 9, 45, 7, places)
+        for name in ("scale-free", "nearest", "tails", "power-law-1")
+    }
+    same = {
+        "scale-free": pp.scale_free_mask(9, weights=45, positions=places),
+        "nearest": pp.nearest_mask(9, links=5, seed=7, positions=places),
+        "tails": pp.nearest_mask(9, links=3, far=2, seed=7, positions=places),
+        "power-law-1": pp.power_law_mask(9, weights=45, exponent=1, seed=7, positions=places),
+    }
+    for name, mask in same.items():
+        np.testing.assert_array_equal(made[name], mask)
+
+
+@pytest.mark.slow
+def test_masks_of_a_lattice(tmp_path: Path) -> None:
+    """Masks follow the positions of the model, and lengths of links are distances."""
+    model = pp.TFIM2D(length=2, width=3, field=2.0)
+    sizes: dict[str, Any] = {"sites": 6, "fields": (2.0,), "hidden": 6, "weights_per_site": (2.5,)}
+    masks = pp.run_masks(settings(model=model, seeds=1, kinds=None, **sizes), tmp_path)
+    places, shots = model.coordinates, pp.read_shots(tmp_path / "h=2/shots.nc")
+    expected = {
+        "scale-free": pp.scale_free_mask(6, 6, weights=15, positions=places),
+        "nearest": pp.nearest_mask(6, weights=15, positions=places),
+        "tails": pp.nearest_mask(6, weights=15, far=1, positions=places),
+        "correlation": pp.correlation_mask(shots, weights=15),
+    }
+    assert masks["variant"].values.tolist() == ["dense", *expected]
+    for name, mask in expected.items():
+        rbm = pp.load_rbm(tmp_path / f"h=2/seed-0/6-{name}-15.nc")
+        np.testing.assert_array_equal(rbm.mask, mask)
+    lengths = masks["links"].sel(variant="dense", count=36).squeeze()
+    assert lengths.values[3:].tolist() == [0, 0, 0]  # corners are sqrt(5) apart
+    for figure in (plot_budget(masks), plot_links(masks), plot_needed([masks, masks])):
+        assert figure.get_axes()
+
+
+def test_parameters_needed_for_a_divergence() -> None:
+    kl = [
+        [[np.nan, np.nan, 5e-3], [4e-2, np.nan, 4e-4]],  # of two hidden units: dense, nearest
+        [[np.nan, np.nan, 5e-3], [4e-2, 4e-3, 1e-3]],
+    ]
+    run = xr.Dataset(
+        {
+            "kl": (("field", "seed", "width", "variant", "count"), [[kl]]),
+            "parameters": (("seed", "width", "variant", "count"), [[[[10, 20, 40]] * 2] * 2]),
+            "mps_kl": (("field", "bond"), [[4e-2, 4e-4]]),
+            "mps_parameters": (("field", "bond"), [[100, 400]]),
+        },
+        {"field": [1.0], "variant": ["dense", "nearest"], "width": [2, 4], "count": [8, 18, 38]},
+        {"coupling": 1.0, "sites": 40},
+    )
+    found = parameters_needed(run, 1.0, 1e-4)
+    assert np.isnan(found["dense"])
+    # In the logarithms 4e-3 is halfway, of two hidden units; four reach it at 20.
+    assert found["mps"] == pytest.approx(200)
+    assert found["nearest"] == pytest.approx(20)
 
 
 def test_measures_are_those_of_the_kept_rbms(run: Path, masks: xr.Dataset) -> None:

@@ -160,7 +160,8 @@ def masks_command(
         out: folder of the run (default: runs/masks-HASH, with the hash of its settings)
         config: TOML file of settings, such as a run's config.toml; options given here take
             precedence
-        others: folders of finished runs, of other sizes for example, to draw in scaling.png too
+        others: folders of finished runs, of other sizes for example, to draw in scaling.png too,
+            and in needed.png, the parameters needed for a KL of 10^-4 per site
     """
     chosen = _chosen(MasksSettings, settings, model, config)
     from psiprune.io.netcdf import read_dataset
@@ -174,6 +175,7 @@ def masks_command(
             "correlations": module.plot_correlations(masks),
             "links": module.plot_links(masks),
             "masks": module.plot_masks(masks),
+            **({"needed": module.plot_needed([masks, *finished])} if finished else {}),
         }
 
     run_experiment("masks", chosen, out, draw, json)

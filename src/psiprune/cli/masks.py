@@ -47,6 +47,13 @@ Weights = Annotated[
         help="number of weights; near follows from it, and ratio unless given",
     ),
 ]
+Links = Annotated[
+    Int | None, Parameter(help="number of sites that each hidden unit is connected to")
+]
+AllWeights = Annotated[
+    Int | None,
+    Parameter(name=["--weights", "--count"], help="number of weights, in place of --links"),
+]
 DrawnWeights = Annotated[Int, Parameter(name=["--weights", "--count"], help="number of weights")]
 Periodic = Annotated[
     bool, Parameter(help="make the last site of the chain a neighbour of the first")
@@ -54,8 +61,8 @@ Periodic = Annotated[
 Positions = Annotated[
     Path | None,
     Parameter(
-        help="coordinates of sites that do not form a chain: text with one line per site; "
-        "distances are Euclidean"
+        help="coordinates of sites that do not form a chain: text with one line per site, or a "
+        "file of shots or of a state that has them; distances are Euclidean"
     ),
 ]
 RBMFile = Annotated[Path, Parameter(help="file of the RBM")]
@@ -143,6 +150,58 @@ def power_law_command(
 
     make = partial(power_law_mask, hidden=hidden, weights=weights, exponent=exponent, seed=seed)
     _write(out, json, lambda: make(**_sites(sites, positions), periodic=periodic))
+
+
+@mask_app.command(name="nearest")
+def nearest_command(
+    *,
+    out: MaskOut,
+    sites: SitesOrPositions = None,
+    hidden: HiddenLikeSites = None,
+    links: Links = None,
+    weights: AllWeights = None,
+    far: Int = 0,
+    exponent: float = 3.0,
+    shells: bool = False,
+    seed: Seed = 0,
+    periodic: Periodic = False,
+    positions: Positions = None,
+    json: Json = False,
+) -> None:
+    """Connect each hidden unit to the nearest sites, and to some that are drawn from a power law.
+
+    Args:
+        far: number of further sites of each hidden unit, drawn with probability distance^-exponent
+        exponent: exponent of the power law
+        shells: include all sites as near as the last one
+    """
+    from psiprune.rbm.near_masks import nearest_mask
+
+    make = partial(nearest_mask, hidden=hidden, links=links, weights=weights, far=far)
+    make = partial(make, exponent=exponent, shells=shells, seed=seed, periodic=periodic)
+    _write(out, json, lambda: make(**_sites(sites, positions)))
+
+
+@mask_app.command(name="correlation")
+def correlation_command(
+    shots: Path,
+    *,
+    out: MaskOut,
+    hidden: HiddenLikeSites = None,
+    links: Links = None,
+    weights: AllWeights = None,
+    json: Json = False,
+) -> None:
+    """Connect each hidden unit to the sites whose bits are most correlated with those of its own.
+
+    Args:
+        shots: file of the shots
+    """
+    from psiprune.data.shots import read_shots
+    from psiprune.rbm.near_masks import correlation_mask
+
+    make = partial(correlation_mask, hidden=hidden, links=links, weights=weights)
+    _write(out, json, lambda: make(read_shots(shots)))
 
 
 @mask_app.command(name="break")
@@ -258,19 +317,39 @@ class _Sites(TypedDict):
 
 def _sites(sites: int | None, positions: Path | None) -> _Sites:
     """Return the number of sites, and their coordinates if a file has them."""
-    from psiprune.rbm.geometry import read_positions
-
     if positions is None:
         if sites is None:
             raise InputError("--sites: give the number of sites, or a file of --positions")
         return {"visible": sites, "positions": None}
-    table = read_positions(positions)
+    table = _positions(positions)
     if sites not in (None, len(table)):
         raise InputError(
             f"--sites: {positions} has the coordinates of {len(table)} sites, found {sites}; omit "
             "--sites"
         )
     return {"visible": len(table), "positions": table}
+
+
+def _positions(file: Path) -> NDArray[np.float64]:
+    """Read coordinates [site, axis] from text, or from a file of shots or of a state."""
+    from psiprune.data.shots import read_shots
+    from psiprune.io.netcdf import kind_of
+    from psiprune.rbm.geometry import read_positions
+    from psiprune.states.mps import load_mps
+
+    if (kind := kind_of(file)) is None:
+        return read_positions(file)
+    table = None
+    if kind == "mps":
+        table = getattr(load_mps(file).model, "positions", None)
+    elif kind == "shots":
+        table = read_shots(file).positions
+    if table is None:
+        raise InputError(
+            f"{file}: has no positions of sites; give a text file with a line of coordinates for "
+            "each site, or --sites for a chain"
+        )
+    return table
 
 
 def _write(out: Path, json: bool, make: Callable[[], Mask]) -> None:

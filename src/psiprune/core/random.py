@@ -30,6 +30,7 @@ class Stream(IntEnum):
     READOUT_SIMULATION = 7
     READOUT_RATES = 8
     DIAGONALISATION_START = 10
+    QMC = 11
     # RBMs
     RANDOM_WEIGHTS = 20
     LOCAL_WEIGHTS = 21
@@ -41,6 +42,7 @@ class Stream(IntEnum):
     CODED_WEIGHTS = 27
     POWER_LAW_MASK = 28
     PHASE_WEIGHTS = 29
+    NEAREST_MASK = 30
     # sampling, log Z
     CHAIN_START = 40
     GIBBS = 41

@@ -49,8 +49,10 @@ def run_masks(
 
     For each field, seed and number of hidden units, at each number of weights:
 
-    - scale-free, cluster, power-law-EXPONENT, random: `scale_free_mask`, `cluster_mask`,
-      `power_law_mask` and `random_mask`;
+    - scale-free, cluster, power-law-EXPONENT, random, nearest: `scale_free_mask`, `cluster_mask`,
+      `power_law_mask`, `random_mask` and `nearest_mask`, by the positions of sites if the model has
+      them; tails: `nearest_mask` with two fifths of the links drawn with probability 1/d^3;
+    - correlation: `correlation_mask` of the seed's shots;
     - snip, grasp, synflow: `pretraining_mask` of the seed's initial weights;
     - magnitude, surgeon: the dense RBM pruned by that criterion, with fine-tuning after each step;
     - scale-free-surgeon: the scale-free RBM with the most weights pruned by surgeon;
@@ -150,7 +152,7 @@ def _assembled(
             cell: piece.drop_dims(["hidden", "visible"])
             .drop_attrs()
             .assign(processor_seconds=watch.seconds(cell.family.name(cell.weights)))
-            .assign(links_by_length(piece["weights"].values))
+            .assign(links_by_length(piece["weights"].values, settings.positions))
             .assign(kl_floor=_floor(settings, cell, piece))
             for cell, piece in own.items()
         }

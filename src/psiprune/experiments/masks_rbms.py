@@ -17,6 +17,7 @@ from psiprune.experiments.ensemble import Member
 from psiprune.experiments.mask_kinds import SCALE_FREE, constructed_mask
 from psiprune.experiments.masks_settings import (
     CONSTRUCTED,
+    CORRELATION,
     DENSE,
     PRUNED,
     SCALE_FREE_SURGEON,
@@ -32,6 +33,7 @@ from psiprune.pruning.before_training import pretraining_mask
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.masks import Mask
 from psiprune.rbm.model import RBM
+from psiprune.rbm.near_masks import correlation_mask
 from psiprune.rbm.serialization import load_rbm
 from psiprune.training.method import Method
 from psiprune.training.train import Callback, new_rbm
@@ -118,7 +120,10 @@ def _mask(settings: MasksSettings, family: Family, count: int) -> Mask | None:
     if family.variant == DENSE:
         return None
     if family.variant in CONSTRUCTED:
-        return constructed_mask(family.variant, family.width, settings.sites, count, seed)
+        sizes = (family.variant, family.width, settings.sites, count, seed)
+        return constructed_mask(*sizes, settings.positions)
+    if family.variant == CORRELATION:
+        return correlation_mask(shots, family.width, weights=count)
     start = new_rbm(shots, family.width, seed, settings.initial)
     return pretraining_mask(start, shots, weights=count, criterion=family.variant)  # type: ignore[arg-type]
 

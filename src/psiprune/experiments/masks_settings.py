@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
@@ -16,19 +18,31 @@ from psiprune.training.natural_gradient import NaturalGradient
 
 #: Made before training without looking at shots or weights.
 Constructed = Literal[
-    "scale-free", "cluster", "power-law-0", "power-law-1", "power-law-2", "random"
+    "scale-free",
+    "cluster",
+    "power-law-0",
+    "power-law-1",
+    "power-law-2",
+    "random",
+    "nearest",
+    "tails",
 ]
+#: Made from the correlations of the shots.
+Correlated = Literal["correlation"]
 #: Made from the initial weights.
 Scored = Literal["snip", "grasp", "synflow"]
 #: The dense RBM, or the scale-free one with the most weights, pruned by a criterion, with
 #: fine-tuning after each step.
 Pruned = Literal["magnitude", "surgeon", "scale-free-surgeon"]
-Kind = Literal[Constructed, Scored, Pruned]
-DENSE = "dense"
+Kind = Literal[Constructed, Correlated, Scored, Pruned]
+DENSE, CORRELATION = "dense", "correlation"
 SCALE_FREE_SURGEON = "scale-free-surgeon"
 CONSTRUCTED, SCORED, PRUNED = (get_args(kinds) for kinds in (Constructed, Scored, Pruned))
 #: The order of the variants in datasets, tables and figures.
-VARIANTS = (DENSE, *CONSTRUCTED, *SCORED, *PRUNED)
+VARIANTS = (DENSE, *CONSTRUCTED, CORRELATION, *SCORED, *PRUNED)
+#: Compared by default where sites have positions, and where they form a chain.
+_LATTICE = ("scale-free", "nearest", "tails", CORRELATION)
+_CHAIN = tuple(kind for kind in CONSTRUCTED if kind not in _LATTICE or kind == "scale-free")
 #: Need the exact gradient.
 _BY_GRADIENT = ("snip", "grasp")
 
@@ -58,8 +72,9 @@ class MasksSettings(EnsembleSettings):
     )
     kinds: tuple[Kind, ...] | None = Field(
         default=None,
-        description="masks beside the dense RBM (default: all up to 18 hidden units or sites, else "
-        "those made without looking at shots or weights)",
+        description="masks beside the dense RBM (default on a chain: all but nearest, tails and "
+        "correlation up to 18 hidden units or sites, else those made without looking at shots or "
+        "weights; where sites have positions: scale-free, nearest, tails and correlation)",
     )
     bonds: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(2, 3, 4), min_length=1, description="bond dimensions of the MPS"
@@ -91,14 +106,22 @@ class MasksSettings(EnsembleSettings):
         return tuple(sorted({self.hidden_units, *self.widths}))
 
     @property
+    def positions(self) -> NDArray[np.float64] | None:
+        """Positions of the sites of the model, [site, axis]; None for a chain."""
+        places = None if self.model is None else self.model.places
+        return None if places is None else np.array(places)
+
+    @property
     def variants(self) -> tuple[str, ...]:
         """The dense RBM, all kinds and what they start from, in the order of `VARIANTS`."""
         kinds: tuple[str, ...] | None = self.kinds
-        if kinds is None:
+        if kinds is None and self.positions is not None:
+            kinds = _LATTICE
+        elif kinds is None:
             width = max(self.all_widths)
             small = min(self.sites, width) <= EXACT_GRADIENT_UNITS
             small = small and (self.sites + 1) * (width + 1) - 1 <= FISHER_PARAMETERS
-            kinds = (*CONSTRUCTED, *SCORED, *PRUNED) if small else CONSTRUCTED
+            kinds = (*_CHAIN, *SCORED, *PRUNED) if small else _CHAIN
         if SCALE_FREE_SURGEON in kinds:
             kinds = (*kinds, "scale-free")
         return tuple(name for name in VARIANTS if name == DENSE or name in kinds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,7 @@ from psiprune.rbm.serialization import load_rbm
 Mask = NDArray[np.bool_]
 #: Fewest adjacent sites of a cluster: the X >= 3 of the paper's Section III B.
 NARROWEST = 3
+_GOLDEN = 0.6180339887498949
 _TRADES = 20  # per unit; a mask is well mixed after a few (Strona et al. 2014)
 
 
@@ -177,6 +179,50 @@ def number_of_pairs(hidden: int, visible: int, most: int | None = None) -> int:
             f"entries; use numbers with a product of at most {most:,}"
         )
     return total
+
+
+def check_connected_weights(weights: int, hidden: int, visible: int) -> int:
+    """Return the number of weights if a connected mask has so many."""
+    least, most = hidden + visible - 1, hidden * visible  # a tree, and all links
+    if not least <= check_count("weights", weights, 0) <= most:
+        raise InputError(
+            f"weights: connected masks of {hidden} hidden units and {visible} sites have from "
+            f"{least} to {most} weights, found {weights}"
+        )
+    return int(weights)
+
+
+def sorted_links(*keys: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the links of the minimum spanning tree and all others, both in the same order.
+
+    That is the order in which Kruskal's algorithm adds links to the tree: by the keys and, where
+    they are equal, by the fractional part of 0.618 j, with j the lower of the units of the link and
+    of its mirror image. So these are spread over the units, each beside its mirror image.
+
+    Args:
+        keys: [unit, site] each, the most significant one last, as for np.lexsort.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    hidden, visible = keys[0].shape
+    link = np.arange(hidden * visible)
+    mirrored = np.minimum(link, link[::-1])
+    spread = mirrored // visible * _GOLDEN % 1.0
+    order = np.lexsort((link, mirrored, spread, *(key.ravel() for key in keys)))
+    # Ranks as costs: all differ, so there is one tree.
+    ends = order // visible, hidden + order % visible
+    graph = csr_array((link + 1.0, ends), shape=(hidden + visible, hidden + visible))
+    in_tree = np.zeros(link.shape, bool)
+    in_tree[minimum_spanning_tree(graph).data.astype(np.intp) - 1] = True
+    return order[in_tree], order[~in_tree]
+
+
+def mask_of(links: NDArray[np.intp], shape: tuple[int, ...]) -> Mask:
+    """Return the mask of these links, numbered unit by unit."""
+    mask = np.zeros(shape, bool)
+    mask.ravel()[links] = True
+    return mask
 
 
 def _shuffled(mask: Mask, generator: np.random.Generator) -> Mask:

@@ -9,23 +9,21 @@ weights; Sehayek et al., PRB 100, 195125, that the weights needed near criticali
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.rbm.geometry import Geometry, geometry_of
-from psiprune.rbm.masks import Mask
+from psiprune.rbm.masks import Mask, check_connected_weights, mask_of, sorted_links
 
 #: With these, N_h = N units on 50 and 100 critical sites reach half the KL of a dense RBM.
 NEAR, RATIO = 8, 1.4
 #: (ratio - 1) * near of the best pairs measured: near 4 with ratio 2, 6 with 1.6, 10 with 1.3.
 _STEP = 3.5
 _OUTWARD = 1.0 + 1e-9  # a radius halfway between two sites takes the farther one, on either side
-_GOLDEN = 0.6180339887498949
 #: Distances in steps, for each site; a chain has at most one.
 _MOST_RADII = 10
 
@@ -93,9 +91,9 @@ def scale_free_mask(
     if weights is None:
         near = min(NEAR, sites) if near is None else check_count("near", near, 1, sites)
         mask = _pattern(place, near, RATIO if ratio is None else ratio)
-        tree, _ = _sorted_links(place.distance, ~mask)
-        return mask | _mask_of(tree, mask.shape)
-    weights = _check_weights(weights, units, sites)
+        tree, _ = sorted_links(place.distance, ~mask)
+        return mask | mask_of(tree, mask.shape)
+    weights = check_connected_weights(weights, units, sites)
     if near is not None:
         raise InputError(
             f"near: follows from weights = {weights}, found {near}; give near or weights, not both"
@@ -110,7 +108,7 @@ def scale_free_mask(
         while ratio < len(place.sites) and _pattern(place, near, ratio).sum() > weights:
             ratio = 2.0 * ratio - 1.0  # half of k
     mask = _pattern(place, near, ratio)
-    return _mask_of(np.concatenate(_sorted_links(place.distance, ~mask))[:weights], mask.shape)
+    return mask_of(np.concatenate(sorted_links(place.distance, ~mask))[:weights], mask.shape)
 
 
 def power_law_mask(
@@ -150,35 +148,24 @@ def power_law_mask(
     """
     distance = geometry_of(visible, hidden, periodic, positions).distance
     units, sites = distance.shape
-    weights = _check_weights(weights, units, sites)
+    weights = check_connected_weights(weights, units, sites)
     exponent = check_number("exponent", exponent, "a number of at least 0", lambda x: x >= 0)
     generator = generator_for(check_seed(seed), Stream.POWER_LAW_MASK)
     # The k smallest of E / p, E exponential, are k draws without replacement (Efraimidis 2006).
     draws = np.log(generator.exponential(size=distance.shape))
     draws += exponent * np.log(np.maximum(distance, 1.0))
-    connecting, _ = _sorted_links(distance)
-    tree = _mask_of(connecting, distance.shape)
+    connecting, _ = sorted_links(distance)
+    tree = mask_of(connecting, distance.shape)
     draws[tree] = -np.inf
     turn = np.lexsort((draws,)).argsort()  # of each site of a unit; stable where draws are equal
     units_shuffled = np.broadcast_to(generator.permutation(units)[:, None], distance.shape)
     order = np.lexsort((units_shuffled.ravel(), turn.ravel(), ~tree.ravel()))
-    return _mask_of(order[:weights], distance.shape)
+    return mask_of(order[:weights], distance.shape)
 
 
 def _ratio_of(near: int) -> float:
     """Return the ratio that goes with a number of nearest sites."""
     return 1.0 + _STEP / near
-
-
-def _check_weights(weights: int, hidden: int, visible: int) -> int:
-    """Return the number of weights if a connected mask has so many."""
-    least, most = hidden + visible - 1, hidden * visible  # a tree, and all links
-    if not least <= check_count("weights", weights, 0) <= most:
-        raise InputError(
-            f"weights: connected masks of {hidden} hidden units and {visible} sites have from "
-            f"{least} to {most} weights, found {weights}"
-        )
-    return int(weights)
 
 
 def _pattern(place: Geometry, near: int, ratio: float) -> Mask:
@@ -215,35 +202,3 @@ def _radii(ratio: float, farthest: float, most: int) -> list[float]:
         radii.append(radius)
         radius = max(ratio * radius, radius + 1.0)
     return radii
-
-
-def _sorted_links(*keys: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the links of the minimum spanning tree and all others, both in the same order.
-
-    That is the order in which Kruskal's algorithm adds links to the tree: by the keys and, where
-    they are equal, by the fractional part of 0.618 j, with j the lower of the units of the link and
-    of its mirror image. So these are spread over the units, each beside its mirror image.
-
-    Args:
-        keys: [unit, site] each, the most significant one last, as for np.lexsort.
-    """
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import minimum_spanning_tree
-
-    hidden, visible = keys[0].shape
-    link = np.arange(hidden * visible)
-    mirrored = np.minimum(link, link[::-1])
-    spread = mirrored // visible * _GOLDEN % 1.0
-    order = np.lexsort((link, mirrored, spread, *(key.ravel() for key in keys)))
-    # Ranks as costs: all differ, so there is one tree.
-    ends = order // visible, hidden + order % visible
-    graph = csr_array((link + 1.0, ends), shape=(hidden + visible, hidden + visible))
-    in_tree = np.zeros(link.shape, bool)
-    in_tree[minimum_spanning_tree(graph).data.astype(np.intp) - 1] = True
-    return order[in_tree], order[~in_tree]
-
-
-def _mask_of(links: NDArray[np.intp], shape: tuple[int, ...]) -> Mask:
-    mask = np.zeros(shape, bool)
-    mask.ravel()[links] = True
-    return mask

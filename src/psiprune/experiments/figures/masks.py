@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from psiprune.reporting.figures import (
     BLACK,
@@ -29,6 +30,7 @@ from psiprune.reporting.figures import (
 )
 from psiprune.reporting.labels import field_label
 
+Float64 = NDArray[np.float64]
 #: Colour, line, marker and label of each variant; lines differ where colours look alike.
 _VARIANTS = {
     "dense": (BLACK, "s", "", "dense"),
@@ -38,6 +40,9 @@ _VARIANTS = {
     "power-law-1": (SKY, "<", "--", "probability 1/d"),
     "power-law-2": (BLUE, ">", "--", "probability 1/d²"),
     "random": (GREY, "x", ":", "random"),
+    "nearest": (GREEN, "p", "-", "nearest sites"),
+    "tails": (BLUE, "*", "-", "nearest sites and 1/d³"),
+    "correlation": (SKY, "H", "-", "strongest correlations"),
     "snip": (PURPLE, "^", ":", "SNIP"),
     "grasp": (PURPLE, "P", "-.", "GraSP"),
     "synflow": (PURPLE, "X", "--", "SynFlow"),
@@ -46,7 +51,10 @@ _VARIANTS = {
     "scale-free-surgeon": (ORANGE, "*", "--", "scale-free, pruned by surgeon"),
 }
 #: Compared over several sizes.
-_SCALED = ("dense", "scale-free", "cluster", "surgeon", "scale-free-surgeon")
+_SCALED = (
+    *("dense", "scale-free", "cluster", "nearest", "tails", "correlation"),
+    *("surgeon", "scale-free-surgeon"),
+)
 #: Choose links by the shots; and the rule to compare with.
 _CHOSEN = ("scale-free", "snip", "magnitude", "surgeon", "scale-free-surgeon")
 _MEASURES = (("kl", KL), ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"))
@@ -170,6 +178,36 @@ def plot_shots(runs: Sequence[xr.Dataset]) -> Figure:
     return figure
 
 
+def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
+    """Draw the parameters needed for a KL per site of at most `limit` against the number of sites.
+
+    A column for each h/J of the first run. Free parameters of MPS, the exact state truncated, and
+    of RBMs with biases, medians over seeds, between two measured numbers by interpolation of the
+    logarithms. There is no point where no number of parameters measured reaches the limit.
+    """
+    ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
+    figure = Figure(figsize=(3.0 + 5.4 * len(ratios), 6.0), layout="constrained")
+    axes = figure.subplots(1, len(ratios), sharey=True, squeeze=False)[0]
+    runs = sorted(runs, key=lambda run: int(run.attrs["sites"]))
+    sites = [int(run.attrs["sites"]) for run in runs]
+    for ax, ratio in zip(axes, ratios, strict=True):
+        points = [parameters_needed(run, ratio, limit) for run in runs]
+        for name, (color, marker, line, label) in {
+            "mps": (ORANGE, "D", "--", "MPS, the exact state truncated"),
+            **{name: _VARIANTS[name] for name in _SCALED},
+        }.items():
+            values = [each.get(name, np.nan) for each in points]
+            style = {"color": color, "marker": marker, "label": label}
+            ax.plot(sites, values, ls=line or "-", **style)
+        ax.set_title(field_label(runs[0], ratio * runs[0].attrs["coupling"]))
+        ax.set_xlabel("sites N")
+        log_y(ax)
+        faint_grid(ax)
+    axes[0].set_ylabel(f"parameters for KL / N ≤ {limit:g}")
+    legend_below(figure, axes[0], columns=3, fontsize="small")
+    return figure
+
+
 def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
     amounts = sorted({int(run.attrs["shots"]) for run in runs})
     masked: dict[int, xr.DataArray] = {}
@@ -208,6 +246,41 @@ def _median(kl: xr.DataArray) -> float:
     return float(kl.median())
 
 
+def parameters_needed(run: xr.Dataset, ratio: float, limit: float) -> dict[str, float]:
+    """Return the parameters that each kind needs, see `plot_needed`.
+
+    The fewest over the numbers of hidden units; NaN where no RBM reaches the limit, and nothing of
+    fields that the run does not have.
+    """
+    (here,) = np.nonzero(np.isclose(run["field"] / run.attrs["coupling"], ratio))
+    needed: dict[str, float] = {}
+    for one in (run.isel(field=field) for field in here):
+        needed["mps"] = _first(one["mps_parameters"].values, one["mps_kl"].values, one, limit)
+        for variant in one["variant"].values:
+            of_kind = one[["kl", "parameters"]].sel(variant=variant).median("seed")
+            each = [
+                _first(of_width["parameters"].values, of_width["kl"].values, one, limit)
+                for of_width in (of_kind.sel(width=width) for width in one["width"].values)
+            ]
+            needed[str(variant)] = min(each, key=lambda value: np.nan_to_num(value, nan=np.inf))
+    return needed
+
+
+def _first(parameters: Float64, kl: Float64, run: xr.Dataset, limit: float) -> float:
+    """Return the parameters from which KL per site is at most the limit, NaN if it never is."""
+    there = np.isfinite(kl)
+    order = np.argsort(parameters[there])
+    x, y = parameters[there][order], kl[there][order] / run.attrs["sites"]
+    (good,) = np.nonzero(y <= limit)
+    if not len(good):
+        return float("nan")
+    k = good[0]
+    if k == 0:
+        return float(x[0])
+    logs = np.log([limit, *np.maximum(y[[k, k - 1]], 1e-3 * limit)])
+    return float(np.exp(np.interp(logs[0], logs[1:], np.log(x[[k, k - 1]]))))
+
+
 def plot_correlations(masks: xr.Dataset) -> Figure:
     """Draw |C(d)| of the exact state and of the RBMs with the most hidden units and weights.
 
@@ -244,13 +317,14 @@ def plot_correlations(masks: xr.Dataset) -> Figure:
 def plot_links(masks: xr.Dataset) -> Figure:
     """Draw the share of links that exist against their length, of the RBMs with most hidden units.
 
-    A panel for each field and kind that chooses links by the shots, and for scale-free; a line for
-    each number of weights. Shares are over all units and seeds, and over lengths
-    from 1, from 2, from 4, ... to below the next. Dotted: 1/d, as many links in each of these
-    intervals.
+    A panel for each field and kind that chooses links by the shots, and for scale-free, or for all
+    kinds where there is none of these; a line for each number of weights. Shares are over all units
+    and seeds, and over lengths from 1, from 2, from 4, ... to below the next. Dotted: 1/d, as many
+    links in each of these intervals.
     """
     fields, width = masks["field"].values, masks["width"].values[-1]
-    kinds = [str(variant) for variant in masks["variant"].values if str(variant) in _CHOSEN]
+    variants = [str(variant) for variant in masks["variant"].values]
+    kinds = [name for name in variants if name in _CHOSEN] or variants[1:]
     panels = [(field, kind) for field in fields for kind in kinds]
     empty = "no kind of mask that chooses links by the shots"
     figure, axes = panel_grid(len(panels), 2, (4.6, 3.2), empty, sharex=True, sharey=True)

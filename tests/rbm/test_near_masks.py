@@ -1,0 +1,137 @@
+"""Masks of near and of correlated sites link where their rules say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import exact
+import psiprune as pp
+from psiprune.rbm.near_masks import correlation_mask, nearest_mask
+from refusals import refuses
+
+GRID = pp.lattice_positions("square", 4, 4)
+
+
+def links(mask: np.ndarray[Any, Any]) -> list[list[int]]:
+    return [np.flatnonzero(row).tolist() for row in mask]
+
+
+def test_nearest_sites_of_a_chain() -> None:
+    mask = nearest_mask(7, links=3)
+    assert links(mask) == [[0, 1, 2], *([i - 1, i, i + 1] for i in range(1, 6)), [4, 5, 6]]
+    assert links(nearest_mask(6, periodic=True, links=3))[0] == [0, 1, 5]
+    assert links(nearest_mask(6, 2, links=3)) == [[0, 1, 2, 3], [3, 4, 5]]  # one link connects
+
+
+def test_nearest_sites_of_a_lattice() -> None:
+    apart = np.linalg.norm(GRID[:, None] - GRID, axis=2)
+    mask = nearest_mask(16, links=4, positions=3.5 * GRID)
+    assert (mask.sum(axis=1) == 4).all()
+    assert (np.where(mask, apart, 0).max(axis=1) <= np.sort(apart, axis=1)[:, 3]).all()
+    shells = nearest_mask(16, links=4, shells=True, positions=GRID)
+    assert (mask <= shells).all()
+    np.testing.assert_array_equal(shells, apart <= np.sort(apart, axis=1)[:, 3:4] + 1e-9)
+    other = nearest_mask(16, links=4, positions=GRID, seed=1)
+    assert (other != mask).any()  # of sites at the same distance
+    np.testing.assert_array_equal(
+        shells, nearest_mask(16, links=4, shells=True, positions=GRID, seed=1)
+    )
+
+
+def test_far_links_follow_the_power_law() -> None:
+    """Chi-squared of one far link of each of the 2,000 units of a site, p above 1e-4."""
+    options: dict[str, Any] = {"links": 3, "far": 1, "exponent": 2.0, "positions": np.arange(9)}
+    mask = nearest_mask(9, 18_000, **options)[4 * 2000 : 5 * 2000]
+    assert mask[:, 3:6].all()
+    assert (mask.sum(axis=1) == 4).all()
+    far = mask.sum(axis=0)[[0, 1, 2, 6, 7, 8]]
+    for exponent, right in ((2.0, True), (1.0, False), (3.0, False)):
+        weight = np.array([4.0, 3.0, 2.0, 2.0, 3.0, 4.0]) ** -exponent
+        p = scipy.stats.chisquare(far, 2000 * weight / weight.sum()).pvalue
+        assert (p > 1e-4) == right
+
+
+def test_all_masks_are_connected() -> None:
+    for number in (1, 2, 16):
+        for far in (0, 16 - number):
+            mask = nearest_mask(16, 5, links=number, far=far, positions=GRID)
+            assert exact.components(mask) == 1
+            assert (mask.sum(axis=1) >= number + far).all()
+            assert mask.any(axis=0).all()
+
+
+@pytest.mark.parametrize("hidden", [1, 5, 16, 20])
+def test_every_number_of_weights(hidden: int) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (50, 16))
+    least, most = hidden + 15, 16 * hidden
+    for number in {least, min(least + 1, most), (least + most) // 2, most}:
+        for far in (0, 3):
+            near = nearest_mask(16, hidden, weights=number, far=far, positions=GRID)
+            correlated = correlation_mask(bits, hidden, weights=number)
+            for mask in (near, correlated):
+                assert mask.sum() == number
+                assert exact.components(mask) == 1
+    even = nearest_mask(16, weights=80, positions=GRID)
+    np.testing.assert_array_equal(even, nearest_mask(16, links=5, positions=GRID))
+    with refuses("weights", least, most, least - 1):
+        nearest_mask(16, hidden, weights=least - 1)
+
+
+def test_correlated_sites_are_linked() -> None:
+    """Pairs of sites that copy each other; site 6 never changes."""
+    generator = np.random.default_rng(0)
+    free = generator.integers(0, 2, (500, 3))
+    noise = generator.random((500, 3)) < 0.1
+    bits = np.hstack([free, free ^ noise, np.zeros((500, 1), int)])
+    mask = correlation_mask(bits, links=2)
+    for i in range(6):
+        assert mask[i, i]
+        assert mask[i, (i + 3) % 6]
+    assert mask[6, 6]
+    assert exact.components(mask) == 1
+    assert mask.sum() <= 7 * 2 + 3
+    few = correlation_mask(bits, 2, links=2)  # of sites 1 and 5
+    assert few[0, [1, 4]].all()
+    assert few[1, [5, 2]].all()
+
+
+def test_sites_that_differ_are_correlated() -> None:
+    generator = np.random.default_rng(1)
+    bits = generator.integers(0, 2, (200, 4))
+    bits[:, 3] = 1 - bits[:, 0]
+    assert correlation_mask(bits, links=2)[[0, 3], [3, 0]].all()
+
+
+def test_correlations_of_a_lattice_find_its_neighbours() -> None:
+    model = pp.TFIM2D(length=3, width=3, field=4.0)
+    shots = pp.quantum_monte_carlo(model, 5_000, projection=40).shots
+    found = correlation_mask(shots, links=5)[4]  # in the middle
+    np.testing.assert_array_equal(found, nearest_mask(9, links=5, positions=model.coordinates)[4])
+
+
+@pytest.mark.parametrize(
+    ("given", "states"),
+    [
+        ({"links": 0}, ("links", 1, 0)),
+        ({"links": 5}, ("links", 4, 5)),
+        ({"links": 3, "far": 2}, ("far", 1, 2)),
+        ({}, ("links, weights", "one of them")),
+        ({"links": 3, "weights": 9}, ("links, weights", "one of them")),
+        ({"links": 3, "exponent": -1}, ("exponent", 0, -1)),
+    ],
+)
+def test_refusals(given: dict[str, Any], states: tuple[Any, ...]) -> None:
+    with refuses(*states):
+        nearest_mask(4, **given)
+
+
+def test_refused_correlations() -> None:
+    with refuses("links", 2, 3):
+        correlation_mask(np.eye(2, dtype=int), links=3)
+    misread = pp.Shots(np.eye(2, dtype=int), readout=pp.ReadoutError.from_rates(0.1, sites=2))
+    with refuses("array", "readout"):
+        correlation_mask(misread, links=1)
