@@ -158,7 +158,7 @@ def test_masks_of_near_sites(tmp_path: Path, made: Callable[..., np.ndarray[Any,
     shots = pp.sample(pp.load_mps(file), 50)
     saved = shots.save(tmp_path / "shots.nc")
     expected = pp.nearest_mask(
-        6, 4, links=2, far=1, exponent=1, seed=3, shells=True, positions=model.coordinates
+        6, 4, links=2, far=1, exponent=1, seed=3, shells=True, positions=model.places
     )
     options = ("--hidden=4", "--links=2", "--far=1", "--exponent=1", "--seed=3", "--shells")
     for each in (file, saved):

@@ -184,7 +184,7 @@ def test_masks_of_a_lattice(tmp_path: Path) -> None:
     model = pp.TFIM2D(length=2, width=3, field=2.0)
     sizes: dict[str, Any] = {"sites": 6, "fields": (2.0,), "hidden": 6, "weights_per_site": (2.5,)}
     masks = pp.run_masks(settings(model=model, seeds=1, kinds=None, **sizes), tmp_path)
-    places, shots = model.coordinates, pp.read_shots(tmp_path / "h=2/shots.nc")
+    places, shots = np.array(model.places), pp.read_shots(tmp_path / "h=2/shots.nc")
     expected = {
         "scale-free": pp.scale_free_mask(6, 6, weights=15, positions=places),
         "nearest": pp.nearest_mask(6, weights=15, positions=places),

@@ -110,7 +110,7 @@ def test_correlations_of_a_lattice_find_its_neighbours() -> None:
     model = pp.TFIM2D(length=3, width=3, field=4.0)
     shots = pp.quantum_monte_carlo(model, 5_000, projection=40).shots
     found = correlation_mask(shots, links=5)[4]  # in the middle
-    np.testing.assert_array_equal(found, nearest_mask(9, links=5, positions=model.coordinates)[4])
+    np.testing.assert_array_equal(found, nearest_mask(9, links=5, positions=model.places)[4])
 
 
 @pytest.mark.parametrize(

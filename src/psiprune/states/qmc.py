@@ -137,7 +137,7 @@ def quantum_monte_carlo(
     provenance: dict[str, Any] = {"sampler": "qmc", "seed": seed, **numbers}
     provenance["model"] = hamiltonian.summary()
     if hamiltonian.positions is not None:
-        provenance["positions"] = hamiltonian.positions.tolist()
+        provenance["positions"] = [*map(list, hamiltonian.positions)]
     bits = run.bits[:shots]
     bits.setflags(write=False)
     source = "psiprune.quantum_monte_carlo"
