@@ -52,7 +52,7 @@ class Shots:
             row and column (counted from 0) and its value. Or the counts are empty, have keys that
             are not bit strings of one length, or numbers that are not integers of at least 0.
 
-    Example:
+    Examples:
         >>> Shots({"01": 2, "11": 1}).bits.tolist()
         [[0, 1], [0, 1], [1, 1]]
     """

@@ -126,7 +126,7 @@ class Hamiltonian:
         InputError: a coefficient is not a finite real number, a letter is unknown, a site is out of
             range, labels differ in length, or there are no terms.
 
-    Example:
+    Examples:
         >>> Hamiltonian({"ZZ": -1.0, "XI": -0.5, "IX": -0.5})
         Hamiltonian(sites=2, terms=3: -1.0 [Z0 Z1] + -0.5 [X0] + -0.5 [X1])
     """
