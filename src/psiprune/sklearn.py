@@ -62,7 +62,7 @@ class RBMDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         n_features_in_: number of sites.
         feature_names_in_: names of the columns, if X has any.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from psiprune.sklearn import RBMDensity
         >>> X = np.random.default_rng(0).integers(0, 2, (1000, 4))

@@ -196,10 +196,10 @@ def test_clusters(tmp_path: Path) -> None:
     assert [unit["p_value"] for unit in found["units"]] == expected["p_value"].values.tolist()
     assert [unit["found"] for unit in found["units"]] == expected["found"].values.tolist()
     lines = text_of(tiny.call(*command, "--pruned", "--out", tmp_path / "figure.svg")).splitlines()
-    assert lines[2].split() == ["1", "4", "to", "6", *lines[2].split()[4:6], "yes"]
-    assert lines[3] == "1 of 2 units with a cluster of 3 sites (p <= 0.05)"
-    assert lines[4:] == [str(tmp_path / f"figure.{kind}") for kind in ("png", "svg")]
-    assert all(Path(line).stat().st_size > 1000 for line in lines[4:])
+    assert lines[:2] == ["1 of 2 units with a cluster of 3 sites (p <= 0.05)", ""]
+    assert lines[4].split() == ["1", "4", "to", "6", *lines[4].split()[4:6], "yes"]
+    assert lines[5:] == ["", *(str(tmp_path / f"figure.{kind}") for kind in ("png", "svg"))]
+    assert all(Path(line).stat().st_size > 1000 for line in lines[6:])
 
 
 def test_evaluate(stages: Path) -> None:
@@ -213,7 +213,9 @@ def test_evaluate(stages: Path) -> None:
         name: vars(measure) | ({"floor": None} if name in unknown else {})
         for name, measure in report
     }
-    lines = text_of(tiny.call(*command)).splitlines()
+    answer, empty, *lines = text_of(tiny.call(*command)).splitlines()
+    kl, fidelity = report.kl.value, report.fidelity.value
+    assert (answer, empty) == (f"fidelity {fidelity:.4f}, KL divergence {kl:.3g} nat", "")
     assert [line.split()[0] for line in lines] == ["measure", *found]
 
 
@@ -233,7 +235,10 @@ def test_evaluate_on_shots(stages: Path, tmp_path: Path, kind: str) -> None:
     assert found["log_likelihood"]["floor"] is None
     assert found["training_excess"] == (8 + 4 + 2) / 300
     assert "not trained on" in found["note"]
-    lines = text_of(tiny.call(*command)).splitlines()
+    answer, empty, *lines = text_of(tiny.call(*command)).splitlines()
+    likelihood = report.log_likelihood
+    assert answer.startswith(f"log-likelihood {likelihood.value:.4f} ± {likelihood.error:.1g} nats")
+    assert empty == ""
     assert [line.split()[0] for line in lines[:5]] == ["measure", *list(found)[1:5]]
     assert any(line.startswith("note: ") for line in lines)
     sentence = pp.readout_sensitivity(rbm).sentence

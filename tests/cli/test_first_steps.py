@@ -17,9 +17,11 @@ from rich.console import Console
 
 import tiny
 from outcomes import text_of
-from psiprune.cli.app import app
+from psiprune.cli.app import app, show
 from psiprune.cli.catalogue import COMMANDS, MASKS, START
 from psiprune.cli.help import Help
+from psiprune.cli.main import main
+from psiprune.cli.streams import tell
 from psiprune.cli.suggest import closest
 
 ROOT = Path(__file__).parents[2]
@@ -138,6 +140,54 @@ def test_the_example_is_a_file_of_shots(tmp_path: Path) -> None:
     assert out.stat().st_size < 200_000
     assert text_of(tiny.call("info", out)).startswith(f"{out}: 10000 shots of 10 sites in basis Z")
     assert "exists already" in tiny.refusal(tiny.call("example", out))
+
+
+@pytest.mark.parametrize("width", [44, 60, 120])
+def test_help_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """But for the example, which is for copying."""
+    lines = help_at(monkeypatch, width, "query")
+    example = COMMANDS["query"].example
+    assert max(len(line) for line in lines if line.strip() != example) <= width
+    assert f"  {example}" in lines
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    colour = re.compile(r"\x1b\[[0-9;]*3[0-7]")
+    for value, expected in (("", True), ("1", False)):
+        monkeypatch.setenv("NO_COLOR", value)
+        console = Console(width=80, force_terminal=True, color_system="standard")
+        monkeypatch.setattr(app, "console", console)
+        printed = tiny.call("query", "--help").out
+        assert bool(colour.search(printed)) == expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("utf-8", "5 ± 1 σ, ⟨m⟩ 漢"),
+        ("latin-1", "5 +- 1 sigma, <m> ?"),
+        ("ascii", "5 +- 1 sigma, <m> ?"),
+    ],
+)
+def test_results_and_messages_are_printed_in_any_encoding(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, expected: str
+) -> None:
+    for name, say in (("stdout", lambda text: show({}, text, False)), ("stderr", tell)):
+        buffer = io.BytesIO()
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(buffer, encoding=encoding))
+        say("5 ± 1 σ, ⟨m⟩ 漢")
+        getattr(sys, name).flush()
+        assert buffer.getvalue().decode(encoding) == f"{expected}\n"
+        monkeypatch.undo()
+
+
+def test_help_is_printed_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
+    monkeypatch.setattr(app, "console", Console(width=80))
+    assert main(["query", "--help"]) == 0
+    sys.stdout.flush()
+    assert b"+- Arguments ---" in buffer.getvalue()
 
 
 @pytest.mark.slow

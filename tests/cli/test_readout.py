@@ -286,7 +286,7 @@ def test_prune_ends_fine_tuning_as_training_ended(stages: Path, tmp_path: Path) 
     command = ("prune", rbm, shots, *option, "--levels=1")
     outcome = tiny.call(*command, "--out", tmp_path / "a")
     ending = ", ended by cross-validation over 3 parts of the shots"
-    assert text_of(outcome).splitlines()[-1].endswith(ending)
+    assert text_of(outcome).splitlines()[1].endswith(ending)
     (note,) = notes(outcome)
     assert "as the training of the RBM did; --folds 0 takes all steps" in note
     level_file = tmp_path / "a" / "level-01.nc"

@@ -197,7 +197,9 @@ def test_prune_with_a_state_prints_the_metrics_of_each_level(stages: Path, tmp_p
     files = (stages / "rbm.nc", stages / "shots.nc", "--state", stages / "state.nc")
     command = ("prune", *files, "--levels=1", "--no-fine-tune", "--out", tmp_path / "path")
     levels = json_of(tiny.call(*command, "--json"))["levels"]
-    lines = text_of(tiny.call(*command)).splitlines()
+    head, tuning, empty, *lines = text_of(tiny.call(*command)).splitlines()
+    assert head.startswith("2 levels, 8 to ")
+    assert (tuning, empty) == ("fine-tuning: none", "")
     assert lines[0].split() == [
         *("level", "weights", "parts", "KL", "(nat)", "1", "-", "F", "eROE", "mROE", "C_MSE")
     ]
@@ -210,8 +212,10 @@ def test_prune_with_a_state_prints_the_metrics_of_each_level(stages: Path, tmp_p
             *(f"{level[name]:.2g}" for name in ("kl", "infidelity", "energy_roe")),
             *(f"{level[name]:.2g}" for name in ("abs_magnetization_roe", "correlation_mse")),
         ]
-    assert lines[3] == ""
-    assert "2 levels" in lines[4]
+    path = tmp_path / "path"
+    written = f"{path}: level-00.nc to level-01.nc"
+    following = f"next: psiprune evaluate {path}/level-01.nc HELD_OUT_SHOTS"
+    assert lines[3:] == ["", written, following]
     state = pp.load_mps(stages / "state.nc")
     report = pp.evaluate(pp.load_rbm(tmp_path / "path/level-01.nc"), state, draws=100)
     assert levels[1]["kl"] == report.kl.value

@@ -207,12 +207,12 @@ def test_a_dry_run_prints_twenty_points(tmp_path: Path) -> None:
         command = ("sweep", config, "--out", tmp_path / "run", "--dry-run")
         outcome = tiny.call(*command)
         assert outcome.status == 0
-        lines, stages = (part.splitlines() for part in outcome.out.split("\n\n"))
+        (total,), lines, stages = (part.splitlines() for part in outcome.out.split("\n\n"))
         assert lines[0].split() == ["point", "sites", "field", "seed"]
         assert lines[20].split()[1:] == ["4", "2", "9"]
         assert len(lines) == 1 + 20 + (seeds > 10)
-        assert [line.split()[0] for line in stages[1:-1]] == list(KINDS)
+        assert [line.split()[0] for line in stages[1:]] == list(KINDS)
         # Pilots of 10^6 seconds for 2 states, 2 training sets and all RBMs, dense and pruned.
-        assert f"{(4 + 4 * seeds) * 1e6 / 3600:.2g} core-hours" in stages[-1]
+        assert f"{(4 + 4 * seeds) * 1e6 / 3600:.2g} core-hours" in total
     assert "2 more" in lines[-1]
     assert len(json.loads(tiny.call(*command, "--json").out)["points"]) == 22

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, cast
 from cyclopts import App, Parameter, Token
 
 from psiprune.cli.help import Help
-from psiprune.cli.streams import tell
+from psiprune.cli.streams import encodable, tell
 from psiprune.core.exceptions import CacheWarning, InputError, PsipruneError, TrainingWarning
 from psiprune.core.settings import Settings, check_numbers
 from psiprune.core.text import escape
@@ -193,7 +193,7 @@ def show(numbers: dict[str, Any], text: str, as_json: bool) -> None:
         if as_json:
             print(json_format.dumps(_plain(numbers), allow_nan=False))
         else:
-            print(escape(text, keep="\n"))
+            print(encodable(escape(text, keep="\n"), sys.stdout))
 
 
 def _plain(value: Any) -> Any:

@@ -52,14 +52,15 @@ def evaluate_command(
         if readout is not None:
             raise InputError("--readout: applies to shots, but the reference is a state; omit it")
         from psiprune.metrics.against_state import evaluate
-        from psiprune.reporting.metric_tables import report_numbers, report_text
+        from psiprune.reporting.metric_tables import report_numbers, report_text, state_answer
         from psiprune.states.mps import load_mps
 
         with redirect_stdout(sys.stderr):  # functions of users may print
             report = evaluate(
                 machine, load_mps(reference), draws=draws, seed=seed, observables=observable
             )
-        show(report_numbers(report), report_text(report), json)
+        text = f"{state_answer(report)}\n\n{report_text(report)}"
+        show(report_numbers(report), text, json)
     elif kind is None or kind == "shots":  # None: a foreign file, an array or text or an error
         from psiprune.data.shots import read_shots
         from psiprune.metrics.against_shots import evaluate_on_shots
@@ -73,6 +74,7 @@ def evaluate_command(
             )
         numbers = metric_tables.shots_report_numbers(on_shots)
         text = metric_tables.shots_report_text(on_shots)
+        text = f"{metric_tables.shots_answer(on_shots)}\n\n{text}"
         through = shots.readout is not None and not on_shots.readout_warning
         if through and all(each.rates_error is None for each in on_shots.state.values()):
             numbers["rates_note"] = metric_tables.no_rates_sentence()

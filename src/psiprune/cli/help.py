@@ -113,7 +113,7 @@ class Help:
             console.print(Text(f"{joined(_plain(text))}\n"))
         if self.example:
             lines = self.example.replace("\n", "\n  ")
-            console.print(Text(f"Example:\n  {lines}\n", overflow="ignore"), no_wrap=True)
+            console.print(Text(f"Example:\n  {lines}\n"), soft_wrap=True)
 
 
 def joined(text: str) -> str:

@@ -293,7 +293,7 @@ def clusters_command(
             save_figure(plot_clusters(model, clusters), files[0].with_suffix(""))
     names = [str(file) for file in files]
     numbers = clusters_numbers(clusters) | ({"figures": names} if names else {})
-    show(numbers, "\n".join([clusters_text(clusters), *names]), json)
+    show(numbers, "\n".join([clusters_text(clusters), *([""] if names else []), *names]), json)
 
 
 def _find_clusters(rbm: RBM, width: int, threshold: float, **options: int) -> xr.Dataset:

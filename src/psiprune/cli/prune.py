@@ -19,6 +19,7 @@ from psiprune.cli.options import (
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
+from psiprune.core.text import counted
 from psiprune.experiments.path_settings import PathSettings, UntilSettings
 from psiprune.io.bytes import read_bytes
 from psiprune.metrics.settings import MeasureSettings
@@ -169,7 +170,7 @@ def _path(
 ) -> None:
     """Prune for a given number of levels, and print the result."""
     from psiprune.experiments.path_table import path_numbers, path_text
-    from psiprune.experiments.pruning_path import run_path
+    from psiprune.experiments.pruning_path import level_file, run_path
     from psiprune.io.run import open_run
     from psiprune.rbm.serialization import rbm_from_dataset
 
@@ -197,13 +198,14 @@ def _path(
         }
         for k, (rbm, level) in enumerate(zip(rbms, levels, strict=True))
     ]
-    measured = f"{path_text(numbers)}\n\n" if chosen.state is not None else ""
-    parts = rbms[-1].components
+    measured = f"\n{path_text(numbers)}\n\n" if chosen.state is not None else ""
+    parts, last = rbms[-1].components, level_file(out, len(rbms) - 1)
     show(
         {"folder": str(out), "levels": numbers, **_tuning_numbers(chosen)},
-        f"{measured}{out}: {len(rbms)} levels, {rbms[0].number_of_weights} to "
-        f"{rbms[-1].number_of_weights} weights; the last RBM has {parts} connected "
-        f"component{'s' * (parts != 1)}\n{_tuning_text(chosen)}",
+        f"{len(rbms)} levels, {rbms[0].number_of_weights} to {rbms[-1].number_of_weights} weights; "
+        f"the last RBM has {counted(parts, 'connected component')}\n{_tuning_text(chosen)}\n"
+        f"{measured}{out}: {level_file(out, 0).name} to {last.name}\n"
+        f"next: psiprune evaluate {last} HELD_OUT_SHOTS",
         json,
     )
 
@@ -254,8 +256,8 @@ def _search(
     if chosen.until.limit is None:  # others were trained, and checked
         numbers["training_warnings"] = []
     text = smallest_text(smallest, name, best, measured_on)
-    ending = f"{out}: smallest.nc\n{_tuning_text(chosen)}"
-    show(numbers, f"{text}\n{ending}", json)
+    ending = f"{out}: smallest.nc\nnext: psiprune evaluate {out}/smallest.nc HELD_OUT_SHOTS"
+    show(numbers, f"{text}\n{_tuning_text(chosen)}\n{ending}", json)
 
 
 def _tuning_numbers(chosen: PathSettings) -> dict[str, Any]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from typing import TextIO
 
 from psiprune.core.text import escape
+
+#: What is printed where a terminal has no UTF-8.
+_ASCII = {"±": "+-", "σ": "sigma", "⟨": "<", "⟩": ">", "−": "-", "–": "-", "×": "x", "²": "^2"}
 
 
 def reserve_closed_streams() -> None:
@@ -30,5 +34,21 @@ def reserve_closed_streams() -> None:
 def tell(message: str) -> None:
     """Print a message on standard error, if anybody reads it."""
     with suppress(OSError):  # one write, as other threads may print as well
-        sys.stderr.write(escape(f"{message}\n", keep="\n"))
+        sys.stderr.write(encodable(escape(f"{message}\n", keep="\n"), sys.stderr))
         sys.stderr.flush()
+
+
+def encodable(text: str, stream: TextIO) -> str:
+    """Return the text in the characters that the stream can encode, such as +- for ±."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = "".join(_in_ascii(c) for c in text)
+        return text.encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _in_ascii(character: str) -> str:
+    """Return ASCII that stands for a character; the character itself if there is none."""
+    return _ASCII.get(character, character)

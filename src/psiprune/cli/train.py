@@ -209,7 +209,8 @@ def train_command(
         numbers,
         f"{out}: {rbm.visible} visible and {rbm.hidden} hidden units, {rbm.number_of_weights} "
         f"weights, {done} epochs over {len(data)} shots{ending}\n"
-        f"method: {chosen}, initial weights: {rbm.provenance['initial']}{saved}",
+        f"method: {chosen}, initial weights: {rbm.provenance['initial']}{saved}\n"
+        f"next: psiprune prune {out} {shots} -o {out.with_name(out.stem + '-pruned')}",
         json,
     )
 

@@ -61,7 +61,7 @@ class ReadoutError:
             misread with a probability of 0.5 or more, a matrix is nearly singular, or sites that
             share their rates have different ones.
 
-    Example:
+    Examples:
         >>> error = ReadoutError.from_rates(0.01, 0.03, sites=2)
         >>> error.rates.tolist()
         [[0.01, 0.03], [0.01, 0.03]]

@@ -59,7 +59,7 @@ class Shots:
             are not bit strings of one length, or numbers that are not integers of at least 0. Or
             a basis has other letters than X, Y and Z or does not fit the bits.
 
-    Example:
+    Examples:
         >>> Shots({"01": 2, "11": 1}).bits.tolist()
         [[0, 1], [0, 1], [1, 1]]
     """

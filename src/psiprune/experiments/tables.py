@@ -94,10 +94,8 @@ def _study_numbers(study: xr.Dataset) -> Numbers:
 
 
 def _study_blocks(label: str, study: xr.Dataset, numbers: Numbers) -> list[str]:
-    """Show every second level and the last."""
-    levels = numbers["levels"]
     columns = (*STUDY, *observable_losses(study))
-    lines = [label, table(columns, [*levels[:-1:2], levels[-1]])]
+    lines = [label, table(columns, numbers["levels"])]
     if "smallest" in numbers:
         total = study.attrs["sites"] * study.attrs["hidden"]
         lines += map(wrap, _smallest_lines(numbers["smallest"], total))

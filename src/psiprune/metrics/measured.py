@@ -83,7 +83,7 @@ def measure_observables(
         InputError: an observable cannot be read, or has X or Y, which shots do not determine; or
             there are fewer than 2 shots.
 
-    Example:
+    Examples:
         >>> measure_observables({"01": 2, "11": 2}, ["Z1"])["Z1"].value
         -1.0
     """

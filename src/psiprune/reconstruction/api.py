@@ -98,7 +98,7 @@ def reconstruct(
         DivergenceError: training diverged at every learning rate.
         OSError: the folder cannot be written; finished files remain.
 
-    Example:
+    Examples:
         >>> import psiprune as pp
         >>> shots = pp.sample(pp.ground_state(pp.TFIM(sites=6)), shots=20_000)
         >>> result = pp.reconstruct(shots, seed=0)  # doctest: +SKIP

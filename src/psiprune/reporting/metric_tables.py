@@ -19,7 +19,7 @@ from psiprune.metrics.readout import SMALL_FLIP, ReadoutSensitivity
 from psiprune.metrics.shots_report import Comparison, ShotsReport
 from psiprune.metrics.state_report import Report
 from psiprune.pruning.search import Smallest
-from psiprune.reporting.tables import Column, table, warning_lines, wrap
+from psiprune.reporting.tables import Column, number, table, warning_lines, wrap
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,6 +64,29 @@ _FURTHER: tuple[Column, ...] = (
     ("rates", "rates_error", ".1e"),
     ("training", "training_error", ".1e"),
 )
+
+
+def state_answer(report: Report) -> str:
+    """Return fidelity and KL divergence in one line."""
+    return (
+        f"fidelity {_with_error(report.fidelity, '.4f')}, KL divergence "
+        f"{_with_error(report.kl, '.3g')} nat"
+    )
+
+
+def shots_answer(report: ShotsReport) -> str:
+    """Return the log-likelihood of the shots, also relative to independent bits, in one line."""
+    gain = report.log_likelihood_gain
+    return (
+        f"log-likelihood {_with_error(report.log_likelihood, '.4f')} nats per shot, "
+        f"{_with_error(gain, '+.3g')} relative to independent bits"
+    )
+
+
+def _with_error(measure: Measure, form: str) -> str:
+    """Return a value, with its standard error where it is sampled."""
+    error = f" ± {number(measure.error, '.1g')}" if measure.effective_sample_size else ""
+    return f"{number(measure.value, form)}{error}"
 
 
 def report_text(report: Report) -> str:
@@ -372,13 +395,13 @@ _CLUSTERS: tuple[Column, ...] = (
 
 
 def clusters_text(clusters: xr.Dataset) -> str:
-    """Return a line for each hidden unit with its strongest window, and the number of clusters."""
+    """Return the number of clusters, and a line for each hidden unit with its strongest window."""
     numbers = clusters_numbers(clusters)
     width, units = numbers["width"], numbers["units"]
     rows = [{**u, "sites": f"{u['first_site']} to {u['first_site'] + width - 1}"} for u in units]
     return (
-        f"{table(_CLUSTERS, rows)}\n{numbers['found']} of {len(units)} units with a cluster of "
-        f"{width} sites (p <= {numbers['threshold']:g})"
+        f"{numbers['found']} of {len(units)} units with a cluster of {width} sites (p <= "
+        f"{numbers['threshold']:g})\n\n{table(_CLUSTERS, rows)}"
     )
 
 

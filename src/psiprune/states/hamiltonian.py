@@ -135,7 +135,7 @@ class Hamiltonian:
             range, labels differ in length, there are no terms, or positions are not finite and
             different.
 
-    Example:
+    Examples:
         >>> Hamiltonian({"ZZ": -1.0, "XI": -0.5, "IX": -0.5})
         Hamiltonian(sites=2, terms=3: -1.0 [Z0 Z1] + -0.5 [X0] + -0.5 [X1])
     """

@@ -93,7 +93,7 @@ class IsingChain(_Chain):
     J_ij is J between neighbours, or J / r^alpha at the distance r (on a ring the shorter way). For
     the open chain of nearest neighbours `TFIM` has exact energies and correlations at any size.
 
-    Example:
+    Examples:
         >>> IsingChain(sites=3, field=0.5, boundary="periodic").hamiltonian().terms[0]
         PauliTerm(flips=0, signs=3, coefficient=-1.0)
     """
@@ -166,7 +166,7 @@ class XXZ(_Chain):
     S = Pauli / 2; h_i = h + (-1)^i g. J > 0 is the antiferromagnet, critical for -1 < Delta <= 1;
     Delta = 1 is the Heisenberg chain.
 
-    Example:
+    Examples:
         >>> print(XXZ(sites=2, delta=0.5).hamiltonian())
         0.125 [Z0 Z1] +
         0.25 [X0 X1] +
@@ -194,7 +194,7 @@ class Rydberg(SpinModel):
     `positions`, whose order is that of the sites. Neighbours within the blockade radius
     (C6 / Omega)^(1/6) are hardly ever excited together.
 
-    Example:
+    Examples:
         >>> Rydberg(sites=9, spacing=0.8, delta=1.5).hamiltonian().sites
         9
     """
@@ -264,7 +264,7 @@ class TFIM2D(SpinModel):
     sites in a row are neighbours. A cylinder closes each column to a ring. Pairs <ij> are those at
     most `reach` times the smallest distance apart.
 
-    Example:
+    Examples:
         >>> TFIM2D(length=2, width=2).site(1, 0)
         3
         >>> len(TFIM2D(length=3, width=3, lattice="triangular").bonds)
@@ -345,7 +345,7 @@ class TFIM2D(SpinModel):
 class PauliSum(SpinModel):
     """Any sum of Pauli strings, as text that `Hamiltonian` takes.
 
-    Example:
+    Examples:
         >>> PauliSum(terms="-1.0 [Z0 Z1] + -0.5 [X0] + -0.5 [X1]").size
         2
     """

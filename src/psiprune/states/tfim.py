@@ -33,7 +33,7 @@ class TFIM(Settings):
     parity, <prod X_i> = +1. It is unique and, as h > 0, its amplitudes are positive for either
     sign of J; below h = |J| the lowest odd state lies only about (h/J)^N above it.
 
-    Example:
+    Examples:
         >>> round(TFIM(sites=2, field=1.0).ground_energy(), 6)
         -2.236068
     """

@@ -49,7 +49,7 @@ def sweep_numbers(sweep: Sweep) -> dict[str, Any]:
 
 
 def plan_text(points: Sequence[Mapping[str, Any]], planned: Sequence[Planned]) -> str:
-    """Return the first points of a grid, and the stages by kind with the time of the rest."""
+    """Return the time of a grid, its first points, and the stages by kind."""
     lines = [_aligned(list(points[0]), [list(point.values()) for point in points[:_MOST]])]
     if len(points) > _MOST:
         lines.append(f"and {len(points) - _MOST} more")
@@ -61,8 +61,8 @@ def plan_text(points: Sequence[Mapping[str, Any]], planned: Sequence[Planned]) -
     pilots, unknown = (sum(getattr(p, name) for p in planned) for name in ("pilots", "unknown"))
     source = f"{pilots} rates measured by pilots here" if pilots else "rates of finished stages"
     excluded = f", without {unknown} complete runs of unknown rate" if unknown else ""
-    total = f"about {_hours(planned):.2g} core-hours ({source}){excluded}"
-    return "\n".join([*lines, "", _aligned(head, rows), total])
+    total = f"{counted(len(points), 'point')}, about {_hours(planned):.2g} core-hours ({source})"
+    return "\n".join([f"{total}{excluded}", "", *lines, "", _aligned(head, rows)])
 
 
 def plan_numbers(planned: Sequence[Planned]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class CD(ContrastiveDivergence):
     Raises:
         InputError: a value is invalid, or CD has no such field.
 
-    Example:
+    Examples:
         >>> import psiprune as pp
         >>> pp.CD(steps=1, epochs=5).learning_rate
         0.1

@@ -122,7 +122,7 @@ def train(
             symmetric pair of product models, misses structure that the shots evidently have, or the
             chains of the training have stopped mixing.
 
-    Example:
+    Examples:
         >>> import numpy as np, psiprune as pp
         >>> bits = np.random.default_rng(0).integers(0, 2, (1000, 4), dtype=np.uint8)
         >>> pp.train(bits, hidden=2, seed=1).number_of_weights
