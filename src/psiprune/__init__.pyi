@@ -64,6 +64,7 @@ __all__ = [
     "load_rbm",
     "load_reconstruction",
     "log_partition",
+    "mask_for_shots",
     "measure_observables",
     "mps_from_tensors",
     "mps_from_vector",
@@ -127,6 +128,7 @@ from .inspect.describe import describe
 from .metrics.against_shots import evaluate_on_shots
 from .metrics.against_state import evaluate
 from .metrics.entanglement import Entanglement, entanglement
+from .metrics.mask_for_shots import mask_for_shots
 from .metrics.measure import Measure
 from .metrics.measured import measure_observables
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity

@@ -144,6 +144,10 @@ def test_scale_free_masks(tmp_path: Path, made: Callable[..., np.ndarray[Any, An
     np.testing.assert_array_equal(scale_free, pp.scale_free_mask(6, 4, weights=13))
     ring = made("scale-free", "--sites=9", "--near=2", "--ratio=2", "--periodic")
     np.testing.assert_array_equal(ring, pp.scale_free_mask(9, near=2, ratio=2, periodic=True))
+    bits = np.repeat(np.eye(2, dtype=np.uint8), [30, 31], axis=0).repeat(4, axis=1)
+    pp.Shots(bits).save(tmp_path / "shots.nc")
+    from_shots = made("scale-free", "--shots", tmp_path / "shots.nc", "--hidden=3")
+    np.testing.assert_array_equal(from_shots, pp.mask_for_shots(bits, 3))
     square = tmp_path / "square.txt"
     square.write_text("0 0\n0 1\n1 0\n1 1\n")
     drawn = made("power-law", "--positions", square, "--count=10", "--exponent=1", "--seed=3")

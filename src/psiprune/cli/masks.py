@@ -114,14 +114,38 @@ def scale_free_command(
     ratio: float | None = None,
     periodic: Periodic = False,
     positions: Positions = None,
+    shots: Path | None = None,
     json: Json = False,
 ) -> None:
     """Connect each hidden unit to near sites and to sites at geometrically growing distances.
 
     Args:
+        shots: file of shots of a chain: take the number of sites from it, and link no farther than
+            its correlations reach, in place of the options other than --hidden
         near: number of nearest sites of each hidden unit (default: 8)
         ratio: ratio of successive distances, above 1 (default: 1.4)
     """
+    if shots is not None:
+        from psiprune.data.shots import read_shots
+        from psiprune.metrics.mask_for_shots import mask_for_shots
+
+        replaced = {
+            "--sites": sites,
+            "--weights": weights,
+            "--near": near,
+            "--ratio": ratio,
+            "--periodic": periodic or None,
+            "--positions": positions,
+        }
+        for name, value in replaced.items():
+            if value is not None:
+                raise InputError(
+                    f"{name}: cannot be combined with --shots, which determines the links; omit "
+                    "one of them"
+                )
+        data = read_shots(shots)
+        _write(out, json, lambda: mask_for_shots(data, hidden))
+        return
     from psiprune.rbm.scale_free import scale_free_mask
 
     make = partial(scale_free_mask, hidden=hidden, near=near, ratio=ratio, weights=weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, cast
 
 from psiprune.cli.app import (
@@ -132,8 +133,8 @@ def train_command(
     if hidden is None and mask is None and data.sites > EXACT_SITES:
         tell(
             "psiprune: note: if the sites form a chain, as many hidden units as sites with "
-            "scale-free links usually fit better: psiprune mask scale-free --sites "
-            f"{data.sites} -o mask.txt, then train with --mask mask.txt"
+            "scale-free links usually fit better: psiprune mask scale-free --shots "
+            f"{quote(str(shots))} -o mask.txt, then train with --mask mask.txt"
         )
     reference = None
     if state is not None and history is not None:

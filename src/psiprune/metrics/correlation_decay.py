@@ -69,8 +69,7 @@ def compare_decays(correlation: ArrayLike, error: ArrayLike, largest: int) -> De
         raise InputError(f"largest: C(d) is given up to {len(values) - 1}, found {largest}")
     near = slice(1, largest + 1)
     c, noise = values[near], np.broadcast_to(errors, values.shape)[near]
-    known = c > KNOWN * noise
-    points = len(c) if known.all() else int(np.argmin(known))
+    points = _first_unknown(c, noise)
     if points < FEWEST:
         return Decay(np.nan, np.nan, np.nan, points)
     c, noise = c[:points], noise[:points]
@@ -79,6 +78,22 @@ def compare_decays(correlation: ArrayLike, error: ArrayLike, largest: int) -> De
     slope, power = _line(np.log(d), np.log(c), weight)
     rate, exponential = _line(d, np.log(c), weight)
     return Decay(-slope, -rate, points * float(np.log(power / exponential)), points)
+
+
+def reach_of(correlation: ArrayLike, error: ArrayLike) -> int:
+    """Return the largest distance up to which all |C(d)|, d = 1, ..., exceed 3 standard errors.
+
+    Args:
+        correlation: C(d) from d = 0 on, [distance].
+        error: its standard errors, [distance].
+    """
+    return _first_unknown(np.abs(correlation)[1:], np.asarray(error, np.float64)[1:])
+
+
+def _first_unknown(c: np.ndarray, error: np.ndarray) -> int:
+    """Return the first place at which C is within 3 standard errors of 0, or how many there are."""
+    known = c > KNOWN * error
+    return len(c) if known.all() else int(np.argmin(known))
 
 
 def _line(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
