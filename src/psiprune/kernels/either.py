@@ -15,8 +15,8 @@ def compiled_with_either(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that runs a kernel in the way for which its argument `graph` has tables.
 
     The kernel takes all it does with neighbours from `layer`; by tables, from `tables`, and the
-    gradient of all pairs from `pairs`. What else it calls must be defined above it. A kernel without
-    a gradient gets graphs without its order, lest it be compiled for each.
+    gradient of all pairs from `pairs`. What else it calls must be defined above it. A kernel that
+    forms no gradient gets graphs without the order of its sums, lest it be compiled for each.
     """
     place = function.__code__.co_varnames.index("graph")
     loops, looked_up, all_pairs = (

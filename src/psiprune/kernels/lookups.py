@@ -309,7 +309,7 @@ class _Emitter:
         return self._builder.call(ir.InlineAsm(kind, "", "=v,0", True), [x])
 
     def share(self, a: Any, e: Any) -> Any:
-        """Return a / (1 + e) for e >= 0, with AVX-512 without a division; below 1e-30 a for e = inf.
+        """Return a / (1 + e) for e >= 0 (below 1e-30 a if e is infinite), on AVX-512 by products.
 
         `vrcp14ps` has a relative error of 2^-14, of which one step of Newton's method leaves 2^-28,
         less than rounding.

@@ -166,7 +166,7 @@ def bernoulli(layer, p, y, spread, key, vectors):  # type: ignore[no-untyped-def
     return key
 
 
-@called
+@merged
 def sample_layer(layer, x, y, spread, key, vectors):  # type: ignore[no-untyped-def]
     """Draw y ~ Bernoulli(sigmoid(activation)), one key per unit; return the next key."""
     y[:] = 0
