@@ -15,6 +15,7 @@ __all__ = [
     "ExactNaturalGradient",
     "FrontierSettings",
     "Hamiltonian",
+    "Identifiability",
     "InputError",
     "IsingChain",
     "Level",
@@ -55,6 +56,7 @@ __all__ = [
     "find_clusters",
     "find_smallest",
     "ground_state",
+    "identifiability",
     "join_shots",
     "load_mps",
     "load_phase_rbm",
@@ -148,6 +150,7 @@ from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .rbm.vertex_cut import vertex_cut
 from .reconstruction.api import reconstruct
+from .reconstruction.identifiability import Identifiability, identifiability
 from .reconstruction.result import Reconstruction, load_reconstruction
 from .reconstruction.settings import ReconstructSettings
 from .reporting.path_figure import plot_path

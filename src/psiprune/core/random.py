@@ -112,6 +112,7 @@ class Stream(IntEnum):
     # states with phases
     PHASE_DRAWS = 140
     PHASE_START = 141
+    PHASE_HELD_OUT = 142
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:
