@@ -73,7 +73,9 @@ __all__ = [
     "pretraining_mask",
     "prune",
     "prune_phases",
+    "quench",
     "random_mask",
+    "randomly_turned",
     "read_amplitudes",
     "read_hamiltonian",
     "read_readout",
@@ -92,6 +94,8 @@ __all__ = [
     "sweep",
     "train",
     "train_phases",
+    "turn_sites",
+    "twisted",
     "vertex_cut",
 ]
 
@@ -157,7 +161,9 @@ from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters
 from .states.amplitudes import read_amplitudes
 from .states.dmrg import ground_state
+from .states.evolution import quench
 from .states.hamiltonian import Hamiltonian, read_hamiltonian
+from .states.local_unitaries import randomly_turned, turn_sites, twisted
 from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector
 from .states.sampling import sample
 from .states.spin_models import TFIM2D, XXZ, IsingChain, Rydberg

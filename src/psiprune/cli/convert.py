@@ -14,6 +14,7 @@ from psiprune.cli.options import Json, ReadoutOptions, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import read_content
+from psiprune.data.formats.bases import names_file
 from psiprune.data.formats.settings import ReadSettings
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def import_command(
             (every second one) or :10000 (the first)
         basis: keep the shots in this basis alone: a letter for all sites, such as Z, or a letter
             for each site, site 0 first
-        modulus: of a state with phases (qucumber-psi) read |psi|
+        modulus: of a state with phases (qucumber-psi) read |psi| alone
     """
     from psiprune.data.shots import join_shots, read_shots
     from psiprune.reporting.readout_tables import readout_numbers, readout_text
@@ -66,13 +67,11 @@ def import_command(
         return
     if modulus:
         raise InputError(f"--modulus: applies to the format {_STATE} alone, found {format}")
-    if len(files) > 1 and "bases" in given:
-        raise InputError(
-            f"--bases: belongs to one file of shots, found {len(files)} files; import each with its"
-            " bases, then join the results: psiprune import netcdf A.nc B.nc -o AB.nc"
-        )
     with new_dataset(out):
-        parts = [read_shots(file, name, **given) for file in files]
+        parts = [
+            read_shots(file, name, **each)
+            for file, each in zip(files, _for_each(files, given), strict=True)
+        ]
         shots, left_out = with_readout(join_shots(parts), readout), Counter[str]()
         if kept is not None:
             total, shots = len(shots), _keep(shots, kept, str(rows))
@@ -84,6 +83,9 @@ def import_command(
     origin = _origin(parts, left_out)
     numbers = {"file": str(out), "shots": len(shots), "sites": shots.sites, **origin}
     text = _import_text(numbers)
+    if shots.basis != "Z":
+        numbers["bases"] = {name: len(bits) for name, bits in shots.by_basis().items()}
+        text += f"; measured in {shots.basis}"
     if shots.readout is not None:
         numbers["readout"] = readout_numbers(shots.readout)
         text += f"; readout errors: {readout_text(shots.readout)}"
@@ -110,7 +112,8 @@ def _import_state(
     bond = max(state.bond_dimensions)
     numbers = {"file": str(out), "files": [str(files[0])], "format": _STATE, "sites": state.sites}
     numbers |= {"largest_bond": bond, "modulus": modulus, "bit_order": bit_order}
-    what = "modulus of a state" if modulus else "state"
+    what = "state with phases" if state.is_complex else "state"
+    what = "modulus of a state" if modulus else what
     text = f"{out}: {what} of {state.sites} sites, bond dimension {bond}; {bit_order}"
     show(numbers, text, json)
 
@@ -147,6 +150,22 @@ def _keep(shots: Shots, kept: slice, rows: str) -> Shots:
     if not len(shots.bits[kept]):
         raise InputError(f"--rows: {rows} keeps none of the {len(shots)} shots; keep at least one")
     return replace(shots.take(kept), provenance={**shots.provenance, "rows": rows})
+
+
+def _for_each(files: Sequence[Path], given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the settings of each file: several files take a basis each, or share letters."""
+    bases = given.get("bases", ())
+    if len(files) == 1 or not bases:
+        return [dict(given)] * len(files)
+    if len(bases) == 1 and not names_file(bases):
+        bases = bases * len(files)
+    if len(bases) != len(files):
+        raise InputError(
+            f"--bases: needs one entry for each of {len(files)} files, a file of bases or letters, "
+            f"found {len(bases)}; or import each file with its bases, then join the results: "
+            "psiprune import netcdf A.nc B.nc -o AB.nc"
+        )
+    return [{**given, "bases": (basis,)} for basis in bases]
 
 
 def _in_basis(shots: Shots, basis: str) -> Shots:
@@ -187,14 +206,15 @@ def _import_text(numbers: Mapping[str, Any]) -> str:
 def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) -> None:
     """Write shots or an RBM as a file of another program.
 
-    Shots: text, numpy, qiskit (counts), stim-b8. RBM: numpy, qucumber, netket. See docs/formats.md.
+    Shots: text, numpy, qucumber (and NAME_bases.txt beside it), netket, qiskit (counts), stim-b8.
+    RBM: numpy, qucumber, netket. See docs/formats.md.
 
     Args:
         format: format to write
         file: file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
         out: file to write; for qucumber .npz, or .pt, which needs torch
     """
-    from psiprune.data.export import SHOT_FORMATS, export_shots
+    from psiprune.data.export import SHOT_FORMATS, bases_beside, export_shots
     from psiprune.data.shots import read_shots
     from psiprune.io.netcdf import kind_of
     from psiprune.rbm.export import RBM_FORMATS, export_rbm
@@ -211,6 +231,8 @@ def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) 
             text = f"RBM of {rbm.visible} visible and {rbm.hidden} hidden units"
         else:
             shots = read_shots(file)
+            if format == "qucumber" and bases_beside(out).exists():
+                raise InputError(f"{bases_beside(out)}: exists already; give another name")
             export_shots(shots, out, format)
             if shots.readout is not None:
                 tell(
@@ -219,5 +241,8 @@ def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) 
                 )
             what = {"kind": "shots", "shots": len(shots), "sites": shots.sites}
             text = f"{len(shots)} shots of {shots.sites} sites"
+            if format == "qucumber":
+                what["bases"] = str(bases_beside(out))
+                text += f", bases in {bases_beside(out)},"
     numbers = {"file": str(out), "format": format, **what}
     show(numbers, f"{out}: {text} as {format}", json)

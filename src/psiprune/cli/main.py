@@ -34,7 +34,7 @@ _COMMANDS = {
     "prune": ("prune",),
     "reconstruct": ("reconstruct",),
     "rewire": ("rewire",),
-    "states": ("ground-state", "sample"),
+    "states": ("ground-state", "quench", "rotate", "sample"),
     "sweep": ("sweep", "query", "report"),
     "train": ("train",),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,12 @@ class PauliBases:
         return cls(tuple(unique), np.array(index, dtype=np.int64))
 
     @classmethod
+    def of_groups(cls, names: Sequence[str], sizes: Sequence[int]) -> PauliBases:
+        """Return the bases of shots one group after the other, in `names[k]` for `sizes[k]`."""
+        groups = cls.of_shots(names)
+        return cls(groups.names, np.repeat(groups.index, sizes))
+
+    @classmethod
     def from_codes(cls, codes: ArrayLike, index: ArrayLike) -> PauliBases:
         """Return bases from character codes as `codes` gives them, [basis, site]."""
         table = np.asarray(codes)
@@ -105,6 +111,10 @@ class PauliBases:
     def codes(self) -> NDArray[np.uint8]:
         """The character codes of the letters, [basis, site]: 88 for X, 89 for Y, 90 for Z."""
         return np.frombuffer("".join(self.names).encode(), dtype=np.uint8).reshape(-1, self.sites)
+
+    def of_sites(self, sites: Sequence[int]) -> PauliBases:
+        """Return the bases with the sites in another order, site k being `sites[k]` of these."""
+        return PauliBases(tuple("".join(n[k] for k in sites) for n in self.names), self.index)
 
     def take(self, rows: Any) -> PauliBases:
         """Return the bases of some of the shots, by a slice, numbers or a mask of rows."""

@@ -316,7 +316,8 @@ def read_shots(
             [shot, site]; text, one shot per line; JSON of Qiskit, Cirq, Braket, QuEra or Pulser;
             Stim by its suffix (.01, .b8, .r8, .hits, .dets, .ptb64).
         **settings: what the file does not say itself, as in `data.formats.settings.ReadSettings`:
-            qubits, key, outcomes, bases, spin, on_missing, copies, order, skip.
+            qubits, key, outcomes, bases, spin, on_missing, copies, order, skip. `bases` is a file
+            with a line of letters for each shot, or a list of the basis of each circuit.
 
     Returns:
         The shots, column 0 as site 0. Their provenance holds the file's name, the format, the order
@@ -348,7 +349,7 @@ def read_shots(
         "dropped": dict(parsed.dropped),
         **parsed.notes,
     }
-    return Shots(parsed.bits, source=file.place, provenance=provenance)
+    return Shots(parsed.bits, parsed.basis or "Z", file.place, provenance)
 
 
 def join_shots(parts: Sequence[ShotsLike]) -> Shots:

@@ -15,8 +15,9 @@ import xarray as xr
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.core.validation import as_count
+from psiprune.data.basis_diagnostics import describe_bases
 from psiprune.data.diagnostics import DataWarning, describe_shots
-from psiprune.data.shots import ShotsLike, read_shots
+from psiprune.data.shots import Shots, ShotsLike, read_shots
 from psiprune.experiments.settings import smallest_p_value
 from psiprune.inspect.contents import contents_of, read_config, result_of
 from psiprune.inspect.descriptions import (
@@ -64,13 +65,13 @@ def describe(
         case RBM():
             return _describe_rbm(what, "rbm", {})
     if format is not None or settings or not isinstance(what, str | os.PathLike):
-        return describe_shots(read_shots(what, format, **settings))
+        return _describe_shots(read_shots(what, format, **settings))
     path = Path(what)
     if path.is_dir():
         return _describe_run(path)
     kind = kind_of(path)
     if kind in (None, "shots"):
-        return describe_shots(read_shots(path))
+        return _describe_shots(read_shots(path))
     if kind == "mps":
         return _describe_state(load_mps(path), str(path))
     dataset = read_dataset(path)
@@ -80,12 +81,17 @@ def describe(
     return _describe_dataset(dataset, str(path), str(kind))
 
 
+def _describe_shots(shots: Shots) -> Description:
+    return describe_shots(shots) if isinstance(shots.basis, str) else describe_bases(shots)
+
+
 def _describe_state(state: MPS, source: str) -> StateDescription:
     nan = float("nan")
     chain = state.model if isinstance(state.model, TFIM) else None
     return StateDescription(
         source=source,
         sites=state.sites,
+        is_complex=state.is_complex,
         bond_dimensions=state.bond_dimensions,
         free_parameters=state.free_parameters,
         model=_model_text(state),
@@ -108,7 +114,7 @@ def _model_text(state: MPS) -> str:
             return f"transverse-field Ising chain, J = {coupling:g}, h = {field:g}"
         case Hamiltonian():
             return state.model.name or repr(state.model)
-    return "unknown Hamiltonian"
+    return state.origin or "unknown Hamiltonian"
 
 
 def _state_warnings(state: MPS) -> Iterator[DataWarning]:

@@ -11,7 +11,9 @@ import numpy as np
 
 from psiprune.core.settings import flat
 from psiprune.core.text import escape
+from psiprune.data.basis_diagnostics import BasesDescription
 from psiprune.data.diagnostics import ShotsDescription
+from psiprune.data.pauli_bases import LETTERS
 from psiprune.inspect.descriptions import (
     DatasetDescription,
     Description,
@@ -25,6 +27,8 @@ from psiprune.reporting.readout_tables import readout_rows
 from psiprune.reporting.tables import align, number
 
 Rows = Iterator[tuple[str, str]]
+_MOST_BASES, _LONGEST_BASIS = 12, 20  # bases that are listed, and characters of their names
+_MOST_MEANS = 6  # sites up to which the means of a basis are listed
 _LONGEST = 60  # characters of a printed configuration
 _MOST = 5  # missing files that are named
 
@@ -38,8 +42,15 @@ def description_text(description: Description) -> str:
                 f"{description.basis}"
             )
             rows = _shots(description)
+        case BasesDescription():
+            several = len(description.bases)
+            count = f"{several} bases" if several > 1 else f"basis {description.bases[0]}"
+            head = f"{description.shots} shots of {description.sites} sites in {count}"
+            rows = _bases(description)
         case StateDescription():
-            head, rows = f"matrix product state of {description.sites} sites", _state(description)
+            phases = " with phases" if description.is_complex else ""
+            head = f"matrix product state{phases} of {description.sites} sites"
+            rows = _state(description)
         case RBMDescription():
             head = f"RBM of {description.visible} visible and {description.hidden} hidden units"
             rows = _rbm(description)
@@ -98,6 +109,42 @@ def _shots(shots: ShotsDescription) -> Rows:
     yield "drift", f"p = {shots.drift_p_value:.2g} over all sites"
     if shots.readout is not None:
         yield from readout_rows(shots.readout, shots.basis)
+
+
+def _bases(shots: BasesDescription) -> Rows:
+    yield "source", _origin(shots.provenance)
+    fewest, most = int(shots.shots_in.min()), int(shots.shots_in.max())
+    each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    yield "shots of a basis", each
+    for k in range(min(_MOST_BASES, len(shots.bases))):
+        name, means = shots.bases[k], shots.means[k]
+        shown = name if len(name) <= _LONGEST_BASIS else f"{name[:_LONGEST_BASIS]}..."
+        if shots.sites <= _MOST_MEANS:
+            text = " ".join(f"{mean:+.4f}" for mean in means)
+        else:
+            text = _range(means, "site")
+        yield f"  {shown}", f"{shots.shots_in[k]} shots, means {text}"
+    if len(shots.bases) > _MOST_BASES:
+        yield "  ...", f"{len(shots.bases) - _MOST_BASES} more; --json lists all"
+    for letter, means in zip(LETTERS, shots.by_letter, strict=True):
+        known = np.flatnonzero(np.isfinite(means))
+        if len(known):
+            low, high = known[means[known].argmin()], known[means[known].argmax()]
+            yield (
+                f"<{letter}> of a site",
+                f"{means[low]:+.4f} (site {low}) to {means[high]:+.4f} (site {high}), measured at "
+                f"{len(known)} of {shots.sites} sites",
+            )
+    if shots.comparisons:
+        yield (
+            "same means",
+            f"p = {shots.marginals_p_value:.2g} over {shots.comparisons} means of a site that "
+            "several bases measure",
+        )
+    else:
+        yield "same means", "cannot be tested: no two bases share a letter at a site"
+    if shots.readout is not None:
+        yield from readout_rows(shots.readout, "operator")
 
 
 def _range(values: Float64, word: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def test_the_order_of_the_qubits(tmp_path: Path) -> None:
         *(
             (
                 task(program(executable(), source={"inputs": {"_OBSERVABLE_PHI_0": angles}})),
-                "than Z",
+                "than X, Y or Z",
             )
             for angles in ([1.5], [])
         ),
@@ -142,12 +143,26 @@ def test_what_does_not_fit(tmp_path: Path, results: Any, words: str) -> None:
     refused(words, pp.read_shots, save(tmp_path, {"results.json": results}))
 
 
-def test_observables_in_z_are_read(tmp_path: Path) -> None:
-    source = {"inputs": {"_OBSERVABLE_PHI_0": [1.5, 0], "_OBSERVABLE_THETA_0": [1.5, 0]}}
-    results = task(program(executable(), executable(inputsIndex=1), source=source))
-    path = save(tmp_path, {"results.json": results})
-    assert pp.read_shots(path, key=("1",)).bits.tolist() == ROWS
-    refused("executable 0: measures an observable in another", pp.read_shots, path, key=("0",))
+def test_observables_show_the_basis(tmp_path: Path) -> None:
+    right = math.pi / 2
+    inputs = {
+        "theta": [0.1] * 4,
+        "_OBSERVABLE_THETA_0": [1.5, 0, right, 0],
+        "_OBSERVABLE_PHI_0": [1.5, 0, right, 0],
+        "_OBSERVABLE_OMEGA_0": [0.0, 0, right, 0],
+        "_OBSERVABLE_THETA_2": [0, 0, 0, right],
+        "_OBSERVABLE_PHI_2": [0, 0, right, 3 * right],
+    }
+    each = [executable(inputsIndex=k, measuredQubits=[2, 0, 1]) for k in range(4)]
+    path = save(tmp_path, {"results.json": task(program(*each, source={"inputs": inputs}))})
+    assert pp.read_shots(path, key=("1",), order="listed").basis == "Z"
+    assert pp.read_shots(path, key=("1",), order="listed").bits.tolist() == ROWS
+    assert pp.read_shots(path, key=("2",), order="listed").bases == ("YXZ",)
+    assert pp.read_shots(path, key=("2",), order="numbered").bases == ("XZY",)
+    assert pp.read_shots(path, key=("2",), order="reversed").bases == ("ZXY",)
+    # 1.5 is no right angle, and theta = pi/2, phi = 3 pi/2 measure -X.
+    for key, name in (("0", "_OBSERVABLE_PHI_0"), ("3", "_OBSERVABLE_PHI_2")):
+        refused(f"executable {key}: .*{name}", pp.read_shots, path, key=(key,), order="listed")
 
 
 def test_the_schema_of_braket_accepts_these_executables() -> None:

@@ -101,25 +101,36 @@ def test_text_options(tmp_path: Path) -> None:
     (tmp_path / "bases.txt").write_text("Z Z\nX Z\n")
     options = ("--bases", tmp_path / "bases.txt", "-o", tmp_path / "b.nc")
     done = tiny.call("import", "qucumber", tmp_path / "b.txt", *options)
-    assert "1 shots of 2 sites" in done.out
-    assert "left out: 1 not measured in Z everywhere" in done.out
+    assert "2 shots of 2 sites" in done.out
+    assert "; measured in ZZ, XZ (2 bases)" in done.out
 
 
-def test_bases_are_those_of_one_file(tmp_path: Path) -> None:
+def test_each_file_takes_its_bases(tmp_path: Path) -> None:
     samples, bases, out = [tmp_path / "a.txt", tmp_path / "b.txt"], tmp_path / "z.txt", "all.nc"
     samples[0].write_text("0 1\n1 1\n")
     samples[1].write_text("1 0\n0 0\n")
     bases.write_text("Z Z\nX Z\n")
-    command = ("import", "qucumber", *samples, "--bases", bases, "-o", tmp_path / out)
-    line = tiny.refusal(tiny.call(*command))
+    command = ("import", "qucumber", *samples, "-o", tmp_path / out, "--bases")
+    line = tiny.refusal(tiny.call(*command, bases))
     assert line.startswith("--bases: ")
     assert not (tmp_path / out).exists()
-    parts = []
-    for file in samples:  # the way out that the line names
-        parts.append(file.with_suffix(".nc"))
-        assert not tiny.call("import", "qucumber", file, "--bases", bases, "-o", parts[-1]).status
+    for entries, expected in (
+        ((bases, "YZ"), ["ZZ", "XZ", "YZ", "YZ"]),
+        (("ZZ", "ZX"), ["ZZ", "ZZ", "ZX", "ZX"]),
+        (("X",), ["XX"] * 4),
+        (("none",), ["ZZ"] * 4),
+    ):
+        assert not tiny.call(*command, *entries).status
+        shots = pp.read_shots(tmp_path / out)
+        assert shots.bits.tolist() == [[0, 1], [1, 1], [1, 0], [0, 0]]
+        assert [shots.bases[k] for k in shots.basis_of] == expected
+        (tmp_path / out).unlink()
+    # The way out that the line names.
+    parts = [file.with_suffix(".nc") for file in samples]
+    for file, part in zip(samples, parts, strict=True):
+        assert not tiny.call("import", "qucumber", file, "--bases", bases, "-o", part).status
     assert tiny.call("import", "netcdf", *parts, "-o", tmp_path / out).status == 0
-    assert pp.read_shots(tmp_path / out).bits.tolist() == [[0, 1], [1, 0]]
+    assert pp.read_shots(tmp_path / out).in_basis("Z").bits.tolist() == [[0, 1], [1, 0]]
 
 
 def test_help_names_every_format_and_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +149,7 @@ def test_every_format_and_setting_is_in_use_and_documented() -> None:
     text = (Path(__file__).parents[3] / "docs" / "formats.md").read_text()
     listed = re.findall(r"`([a-z0-9-]+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.M)))
     assert set(FORMATS) <= set(listed)
-    used = {"order"}.union(*(form.settings for form in FORMATS.values()))
+    used = {"order", "bases"}.union(*(form.settings for form in FORMATS.values()))
     assert used == set(ReadSettings.model_fields)
 
 

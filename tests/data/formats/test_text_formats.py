@@ -238,13 +238,14 @@ def pair(tmp_path: Path, samples: str, bases: str) -> pp.Shots:
     return read(tmp_path, samples, "qucumber", bases=tmp_path / "bases.txt")
 
 
-@pytest.mark.parametrize("bases", ["Z Z Z\nX Z Z\nZ Z Z\n", "ZZZ\nXZZ\nZZZ\n"])
-def test_only_shots_in_z_are_kept(tmp_path: Path, bases: str) -> None:
+@pytest.mark.parametrize("bases", ["Z Z Z\nX Z Z\nZ Z Z\n", "ZZZ\nXZZ\nZZZ\n", "III\nX,I,Z\nI Z Z"])
+def test_each_shot_keeps_its_basis(tmp_path: Path, bases: str) -> None:
     shots = pair(tmp_path, "0 1 1\n1 0 0\n0 0 0\n", bases)
-    np.testing.assert_array_equal(shots.bits, BITS[[0, 2]])
-    assert shots.provenance["dropped"] == {"not measured in Z everywhere": 1}
+    assert (shots.bases, shots.basis_of.tolist()) == (("ZZZ", "XZZ"), [0, 1, 0])
+    np.testing.assert_array_equal(shots.bits, BITS)
+    np.testing.assert_array_equal(shots.in_basis("Z").bits, BITS[[0, 2]])
+    assert shots.provenance["dropped"] == {}
     assert shots.provenance["bases"] == "bases.txt"
-    assert shots.basis == "Z"
     np.testing.assert_array_equal(read(tmp_path, "0.0 1.0\n", "qucumber").bits, BITS[:1, :2])
 
 
@@ -255,7 +256,7 @@ def test_only_shots_in_z_are_kept(tmp_path: Path, bases: str) -> None:
         ("Z Z\nZ Z\nZ Z\n", "line 1 .*2 sites.* have 3"),
         ("Z Z Z\nZ z Z\nZ Z Z\n", "line 2, column 2: .*found 'z'"),
         ("Z Z Z\n0 1 1\nZ Z Z\n", "line 2, column 1: .*found '0'"),
-        ("X Z Z\nX Z Z\nZ Z X\n", "none of the 3 shots"),
+        ("Z Z Z\nZ W Z\nZ Z Z\n", "line 2, column 2: .*found 'W'"),
         ("", "empty"),
     ],
 )
@@ -293,7 +294,7 @@ def test_bases_beside_shots_are_not_ignored(
     shots, beside = write(tmp_path, name, bases, SHOTS)
     line = refused(r"seems to hold the bases .*2 of 3 in Z", pp.read_shots, shots, form)
     assert f"--bases {beside} " in line
-    assert pp.read_shots(shots, form, bases=beside).bits.tolist() == [[0, 1], [1, 1]]
+    assert pp.read_shots(shots, form, bases=beside).bases == ("ZZ", "XZ")
     every = pp.read_shots(shots, form, bases="none")
     assert every.bits.tolist() == [[0, 1], [1, 0], [1, 1]]
     assert every.provenance["bases"] == "none"
@@ -302,9 +303,10 @@ def test_bases_beside_shots_are_not_ignored(
 def test_a_header_and_bases(tmp_path: Path) -> None:
     shots, beside = write(tmp_path, "run.csv", "run_bases.csv", "q1,q0\n0,1\n1,0\n1,1\n")
     found = pp.read_shots(shots, bases=beside, order="numbered")
-    assert found.bits.tolist() == [[1, 0], [1, 1]]
+    assert found.bits.tolist() == [[1, 0], [0, 1], [1, 1]]
     assert found.provenance["columns"] == "q0, q1"
-    assert found.provenance["dropped"] == {"not measured in Z everywhere": 1}
+    # The letters belong to the columns as listed.
+    assert [found.bases[k] for k in found.basis_of] == ["ZZ", "ZX", "ZZ"]
 
 
 def test_bases_that_are_not_of_these_shots(tmp_path: Path) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import REVERSED, ParsedShots, SourceFile
+from psiprune.data.formats.bases import bases_by_column, given_basis, names_file
 from psiprune.data.formats.bits import as_bits
 from psiprune.data.formats.braket import read_braket
 from psiprune.data.formats.cirq import read_cirq
@@ -32,6 +35,7 @@ from psiprune.data.formats.stim import (
     read_r8,
 )
 from psiprune.data.formats.text import read_text
+from psiprune.data.pauli_bases import PauliBases
 
 #: A first line such as [0, 1, 1] followed by another one, which is not JSON.
 _LIST = re.compile(rb"\[[01+\-., ]*\][ \t\r]*\n\s*\[")
@@ -48,7 +52,7 @@ _NUMBERED = ("braket", "cirq", "text")
 
 
 class Format(NamedTuple):
-    """A reader, and the settings it takes in addition to `order`."""
+    """A reader, and the settings it takes in addition to `order` and `bases`."""
 
     read: Callable[[SourceFile, ReadSettings], ParsedShots]
     settings: tuple[str, ...] = ()
@@ -56,8 +60,8 @@ class Format(NamedTuple):
 
 #: Every format by its name on the command line.
 FORMATS: dict[str, Format] = {
-    "text": Format(read_text, ("spin", "skip", "qubits", "bases")),
-    "qucumber": Format(read_qucumber, ("bases",)),
+    "text": Format(read_text, ("spin", "skip", "qubits")),
+    "qucumber": Format(read_qucumber),
     "numpy": Format(read_numpy, ("key", "spin")),
     "hdf5": Format(read_hdf5, ("key", "spin")),
     "netcdf": Format(read_hdf5, ("key", "spin")),
@@ -88,8 +92,8 @@ def read_bits(
         raise InputError(f"format: must be one of {', '.join(FORMATS)}, found {name!r}")
     name = detect_format(file) if name is None else name
     form = FORMATS[name]
-    for setting in settings.model_fields_set - {"order", *form.settings}:
-        takes = ", ".join(("order", *form.settings))
+    for setting in settings.model_fields_set - {"order", "bases", *form.settings}:
+        takes = ", ".join(("order", "bases", *form.settings))
         raise InputError(f"{setting}: does not apply to the format {name}, which takes {takes}")
     if settings.order == "numbered" and name not in _NUMBERED:
         raise InputError(
@@ -97,10 +101,22 @@ def read_bits(
             f"tables have, not {name}; use 'listed' or 'reversed'"
         )
     parsed = form.read(file, settings)
-    bits, order = as_bits(parsed.bits, file.place), parsed.order
+    if parsed.basis is None and names_file(settings.bases):
+        parsed = replace(parsed, basis=bases_by_column(file, parsed.bits, settings))
+    bits = as_bits(parsed.bits, file.place)
     if settings.order == "reversed":
-        bits, order = as_bits(bits[:, ::-1], file.place), f"{REVERSED}{order}"
-    return name, ParsedShots(bits, order, parsed.dropped, parsed.notes)
+        basis = parsed.basis
+        if isinstance(basis, PauliBases):
+            basis = basis.of_sites(range(basis.sites)[::-1])
+        elif basis is not None:
+            basis = basis[::-1]
+        bits, order = as_bits(bits[:, ::-1], file.place), f"{REVERSED}{parsed.order}"
+        parsed = replace(parsed, order=order, basis=basis)
+    parsed = replace(parsed, bits=bits)
+    basis = given_basis(parsed, settings.bases, file.place)
+    notes = {"bases": ", ".join(Path(each).name for each in settings.bases)}
+    notes = {**parsed.notes, **(notes if settings.bases else {})}
+    return name, replace(parsed, basis=basis, notes=notes)
 
 
 def detect_format(file: SourceFile) -> str:

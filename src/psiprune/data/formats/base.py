@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.printed import parse_printed
+from psiprune.data.pauli_bases import PauliBases
 from psiprune.io.bytes import read_bytes, size_of
 
 Bits = NDArray[np.uint8]
@@ -81,12 +82,29 @@ class ParsedShots:
         order: which qubit column 0 is, in the words of the format, and what 1 means if not Z = -1.
         dropped: how many shots were dropped, by reason.
         notes: keys, qubits, vacant sites and the like, in a form that JSON can hold.
+        basis: as in `Shots`; None if the file does not hold it.
+        circuits: the number of shots of each circuit, if there are several.
     """
 
     bits: Bits = field(repr=False)
     order: str
     dropped: Mapping[str, int] = field(default_factory=dict, repr=False)
     notes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    basis: str | PauliBases | None = None
+    circuits: tuple[int, ...] = ()
+
+    @classmethod
+    def of_circuits(cls, parts: Sequence[ParsedShots]) -> ParsedShots:
+        """Return the shots of several circuits, one after the other."""
+        sites = parts[0].bits.shape[1]
+        sizes = tuple(len(part.bits) for part in parts)
+        basis = None
+        if all(part.basis for part in parts):
+            names = [str(part.basis) for part in parts]
+            names = [name * sites if len(name) == 1 else name for name in names]
+            basis = PauliBases.of_groups(names, sizes)
+        bits = np.concatenate([part.bits for part in parts])
+        return replace(parts[0], bits=bits, basis=basis, circuits=sizes)
 
 
 def read_content(path: str | os.PathLike[str]) -> bytes:

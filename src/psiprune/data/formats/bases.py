@@ -1,68 +1,109 @@
-"""The bases of each shot, in a file of letters beside the shots, as QuCumber keeps them."""
+"""The bases of shots: in a file of letters beside them, as QuCumber keeps them, or given."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from string import ascii_uppercase
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import counted
 from psiprune.data.formats.base import Bits, ParsedShots, SourceFile, read_content
 from psiprune.data.formats.lines import numbered_lines
 from psiprune.data.formats.settings import ReadSettings
+from psiprune.data.pauli_bases import LETTERS, PauliBases
 
 _BASES = re.compile(r"[_. -]?bases", re.IGNORECASE)
+_NONE = "none"
+_ACCEPTED = f"{LETTERS}I"
 
 
-def shots_in_z(file: SourceFile, bits: Bits, settings: ReadSettings, order: str) -> ParsedShots:
-    """Return the shots with Z on every site, by the file `bases`; all of them without one.
+def names_file(bases: Sequence[str]) -> bool:
+    """Whether the setting `bases` is one file with a line for each shot."""
+    return len(bases) == 1 and bases[0] != _NONE and not is_letters(bases[0])
 
-    The file of bases has a line per shot with a letter per site, as `qucumber.utils.data.load_data`
-    reads it, and the selected rows are those of `extract_refbasis_samples`.
+
+def is_letters(text: str) -> bool:
+    """Whether a text is a basis, a letter X, Y or Z for each site."""
+    return bool(text) and not text.strip(LETTERS)
+
+
+def bases_by_column(file: SourceFile, bits: Bits, settings: ReadSettings) -> PauliBases | None:
+    """Return the bases in the file that the setting `bases` names; None if it names none.
+
+    The file has a line per shot with a letter for each column of the shots, as
+    `qucumber.utils.data.load_data` reads it.
 
     Raises:
-        InputError: the bases do not fit the shots or are never all Z, or none are given and a file
-            beside the shots seems to hold them.
+        InputError: the bases do not fit the shots, or none are given and a file beside the shots
+            seems to hold them.
     """
-    if settings.bases is None:
+    if not settings.bases:
         _refuse_ignored(file, bits)
-        return ParsedShots(bits, order)
-    if settings.bases == Path("none"):
-        return ParsedShots(bits, order, notes={"bases": "none"})
-    bases = SourceFile(settings.bases, read_content(settings.bases))
-    in_z = _all_z(bases, bits.shape[1])
-    if len(in_z) != len(bits):
+        return None
+    if not names_file(settings.bases):
+        return None
+    bases = SourceFile(Path(settings.bases[0]), read_content(settings.bases[0]))
+    names = _read(bases, bits.shape[1], _ACCEPTED)
+    if len(names) != len(bits):
         raise InputError(
-            f"{bases.path}: has bases for {len(in_z)} shots, but {file.path} has {len(bits)} shots;"
-            " both files need one line per shot"
+            f"{bases.path}: has bases for {len(names)} shots, but {file.path} has {len(bits)} "
+            "shots; both files need one line per shot"
         )
-    if not in_z.any():
+    return PauliBases.of_shots(names)
+
+
+def given_basis(parsed: ParsedShots, bases: Sequence[str], place: str) -> str | PauliBases | None:
+    """Return the basis of shots read for which letters are given: those of each circuit, or of all.
+
+    Raises:
+        InputError: there are not as many bases as circuits, a basis has not as many letters as
+            there are sites, or a file is given for several circuits.
+    """
+    if not bases or names_file(bases):
+        return parsed.basis
+    if tuple(bases) == (_NONE,):
+        return "Z"
+    sites, circuits = parsed.bits.shape[1], parsed.circuits or (len(parsed.bits),)
+    for basis in bases:
+        if not is_letters(basis):
+            raise InputError(
+                f"bases: must be letters X, Y and Z for each circuit, or one file with a line for "
+                f"each shot, found {basis[:60]!r} of {len(bases)}"
+            )
+        if len(basis) not in (1, sites):
+            raise InputError(
+                f"bases: {basis[:40]} has {len(basis)} letters, but {place} has "
+                f"{counted(sites, 'site')}; give a letter for each site, site 0 first"
+            )
+    if len(bases) not in (1, len(circuits)):
         raise InputError(
-            f"{bases.path}: none of the {len(bits)} shots was measured in Z on every site, as an "
-            "RBM for sqrt(p) needs"
+            f"bases: has {len(bases)} bases, but {place} holds {counted(len(circuits), 'circuit')} "
+            "of shots; give one for each"
         )
-    dropped = {"not measured in Z everywhere": int((~in_z).sum())}
-    return ParsedShots(bits[in_z], order, dropped, {"bases": bases.path.name})
+    names = [basis * sites if len(basis) == 1 else basis for basis in bases]
+    if len(names) == 1:
+        return names[0]
+    return PauliBases.of_groups(names, circuits)
 
 
 def _refuse_ignored(file: SourceFile, bits: Bits) -> None:
     """Raise `InputError` if a file beside the shots holds their bases, and not all are Z."""
     for path in _candidates(file):
         try:
-            in_z = _all_z(SourceFile(path, read_content(path)), bits.shape[1])
+            names = _read(SourceFile(path, read_content(path)), bits.shape[1], ascii_uppercase)
         except InputError:
             continue  # not a file of bases, or of other shots
-        if len(in_z) == len(bits) and in_z.all():
+        in_z = sum(not name.strip("Z") for name in names)
+        if len(names) == len(bits) == in_z:
             continue
-        if len(in_z) == len(bits) or path.stem == f"{file.path.stem}_bases":
+        if len(names) == len(bits) or path.stem == f"{file.path.stem}_bases":
             raise InputError(
-                f"{file.path}: {path} seems to hold the bases of these shots, {int(in_z.sum())} of "
-                f"{len(in_z)} in Z everywhere; import the shots with --bases {path} to use "
-                "those in Z, or with --bases none if all shots are in Z"
+                f"{file.path}: {path} seems to hold the bases of these shots, {in_z} of "
+                f"{len(names)} in Z everywhere; import the shots with --bases {path} to "
+                "keep the basis of each, or with --bases none if all shots are in Z"
             )
 
 
@@ -91,23 +132,23 @@ def _candidates(file: SourceFile) -> Iterator[Path]:
             yield path
 
 
-def _all_z(file: SourceFile, sites: int) -> NDArray[np.bool_]:
-    """Return whether all sites were measured in Z, for each shot."""
-    all_z: list[bool] = []
+def _read(file: SourceFile, sites: int, known: str) -> list[str]:
+    """Return the basis of each line, of `known` letters; I, where NetKet rotates nothing, is Z."""
+    names: list[str] = []
     for number, line in numbered_lines(file, 0):
-        letters = line.split()
+        letters = line.replace(",", " ").split()
         if len(letters) == 1:
             letters = list(letters[0])
         for column, letter in enumerate(letters, 1):
-            if len(letter) != 1 or not letter.isupper():
+            if len(letter) != 1 or letter not in known:
                 raise InputError(
-                    f"{file.path}: line {number}, column {column}: a basis must be a capital "
-                    f"letter such as X, Y or Z, found {letter[:40]!r}"
+                    f"{file.path}: line {number}, column {column}: a basis must be X, Y or Z, "
+                    f"found {letter[:40]!r}"
                 )
         if len(letters) != sites:
             raise InputError(
                 f"{file.path}: line {number} has bases for {len(letters)} sites, but the shots "
                 f"have {sites}"
             )
-        all_z.append(set(letters) == {"Z"})
-    return np.array(all_z, dtype=bool)
+        names.append("".join(letters).replace("I", "Z"))
+    return names

@@ -13,6 +13,7 @@ import numpy as np
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import Bits, ParsedShots, SourceFile, brief, part
 from psiprune.data.formats.bits import as_bits, bits_of_counts
+from psiprune.data.formats.braket_bases import letters_of_results
 from psiprune.data.formats.braket_sets import is_program_set, read_executable
 from psiprune.data.formats.names import refuse_key
 from psiprune.data.formats.quera import is_analog, read_quera
@@ -27,6 +28,7 @@ def read_braket(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     Columns are in the order of `measuredQubits`. If its numbers do not rise, `order` must say
     "listed" (as the circuit measures them) or "numbered" (by qubit number). In counts the first
     character is the first measured qubit. Of a program set `key` chooses program and executable.
+    The basis is that of the observables that the circuit asks for.
 
     Raises:
         InputError: the file holds only probabilities or no measurements, rows do not fit the
@@ -42,8 +44,7 @@ def read_braket(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     if not isinstance(data, dict):
         raise InputError(f"{place}: needs a task result as an object, found {brief(data)}")
     if is_program_set(data):
-        executable, where = read_executable(file, settings)
-        return _read_measured(executable, settings, where)
+        return _read_measured(*read_executable(file, settings), settings)
     refuse_key(settings.key, "a result of one circuit", place)
     if "measuredQubits" not in data and "braketSchemaHeader" not in data:
         if settings.order == "numbered":
@@ -52,11 +53,16 @@ def read_braket(file: SourceFile, settings: ReadSettings) -> ParsedShots:
             )
         bits = bits_of_counts(data, place)
         return ParsedShots(bits, "site 0 is the first character, the first measured qubit")
-    return _read_measured(data, settings, place)
+    return _read_measured(data, None, place, settings)
 
 
-def _read_measured(data: dict[str, Any], settings: ReadSettings, place: str) -> ParsedShots:
-    """Read the measurements, or the counts of a program set, of the qubits measured."""
+def _read_measured(
+    data: dict[str, Any], letters: dict[int, str] | None, place: str, settings: ReadSettings
+) -> ParsedShots:
+    """Read the measurements, or the counts of a program set, of the qubits measured.
+
+    Without `letters`, the operators measured by qubit, those of the result types are taken.
+    """
     counts = data.get("measurement_counts")
     if data.get("measurements") is None and counts is None:
         only = data.get("measurementProbabilities") is not None
@@ -79,6 +85,9 @@ def _read_measured(data: dict[str, Any], settings: ReadSettings, place: str) -> 
                 f"{place}: outcomes have {bits.shape[1]} bits, but {len(qubits)} qubits were "
                 "measured"
             )
+    if letters is None:
+        letters = letters_of_results(data, qubits, place)
+    basis = "".join(letters.get(qubit, "Z") for qubit in qubits) if letters else None
     numbered = np.argsort(qubits, kind="stable")
     names = ", ".join(map(str, qubits))
     if settings.order is None and (numbered != np.arange(len(qubits))).any():
@@ -88,7 +97,8 @@ def _read_measured(data: dict[str, Any], settings: ReadSettings, place: str) -> 
         )
     if settings.order == "numbered":
         bits, names = bits[:, numbered], ", ".join(map(str, sorted(qubits)))
-    return ParsedShots(bits, f"sites are the qubits {names}", notes={"qubits": names})
+        basis = basis and "".join(basis[column] for column in numbered)
+    return ParsedShots(bits, f"sites are the qubits {names}", notes={"qubits": names}, basis=basis)
 
 
 def _table(rows: list[Any], sites: int, place: str) -> Bits:

@@ -7,17 +7,17 @@ folder of the task: results.json -> programs/0/results.json -> programs/0/execut
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import SourceFile, part, read_content
+from psiprune.data.formats.braket_bases import letters_of_angles
 from psiprune.data.formats.names import choose_one
 from psiprune.data.formats.settings import ReadSettings
 
 _SET = "braket.task_result.program_set_task_result"
 _PROGRAM = "braket.task_result.program_result"
 _FAILURE = "braket.task_result.program_set_executable_failure"
-_ROTATION = "_OBSERVABLE_"  # the SDK's names of angles that turn a qubit's basis before measuring
 
 
 def schema_of(data: Any) -> str:
@@ -31,16 +31,24 @@ def is_program_set(data: Any) -> bool:
     return schema_of(data) in (_SET, _PROGRAM)
 
 
-def read_executable(file: SourceFile, settings: ReadSettings) -> tuple[dict[str, Any], str]:
-    """Return the executable that `key` chooses, with the probabilities as counts, and its place.
+class Executable(NamedTuple):
+    """An executable's entries, with probabilities as counts, its bases by qubit, its place."""
+
+    data: dict[str, Any]
+    letters: dict[int, str]
+    place: str
+
+
+def read_executable(file: SourceFile, settings: ReadSettings) -> Executable:
+    """Return the executable that `key` chooses.
 
     Of several programs, the first key is the program's number; the last is the executable's.
     Executables with probabilities alone get `measurement_counts`: each ran
     requestedShots // (number of executables of the task) times, as the SDK counts them.
 
     Raises:
-        InputError: a file is missing or points outside its folder, the executable failed, was
-            measured in another basis than Z, or its probabilities are not of that many shots.
+        InputError: a file is missing or points outside its folder, the executable failed, measured
+            another operator than X, Y and Z, or its probabilities are not of that many shots.
     """
     data, place, folder = file.json, file.place, file.path.parent
     keys, shots = settings.key, None
@@ -61,8 +69,9 @@ def read_executable(file: SourceFile, settings: ReadSettings) -> tuple[dict[str,
     if schema_of(executable) == _FAILURE:
         reason = part(part(executable, "failureMetadata", dict, place), "failureReason", str, place)
         raise InputError(f"{place}: failed: {reason[:200]}; choose another executable by --key")
-    _check_basis(_resolve(data.get("source"), folder, place)[0], executable, place)
-    return _with_counts(executable, shots, place), place
+    inputs = _resolve(data.get("source"), folder, place)[0].get("inputs")
+    letters = letters_of_angles(inputs, executable.get("inputsIndex"), place)
+    return Executable(_with_counts(executable, shots, place), letters, place)
 
 
 def _resolve(entry: Any, folder: Path, place: str) -> tuple[dict[str, Any], Path]:
@@ -97,20 +106,6 @@ def _shots_each(metadata: dict[str, Any]) -> int | None:
     lists = [program.get("executables") for program in programs if isinstance(program, dict)]
     executables = sum(len(each) for each in lists if isinstance(each, list))
     return requested // executables if executables else None
-
-
-def _check_basis(source: dict[str, Any], executable: dict[str, Any], place: str) -> None:
-    """Raise `InputError` if the executable turned the basis of a qubit before measuring it."""
-    inputs, row = source.get("inputs"), executable.get("inputsIndex")
-    for name, values in inputs.items() if isinstance(inputs, dict) else ():
-        if not name.startswith(_ROTATION) or not isinstance(values, list):
-            continue
-        angle = values[row] if isinstance(row, int) and 0 <= row < len(values) else None
-        if angle != 0:
-            raise InputError(
-                f"{place}: measures an observable in another basis than Z ({name[:60]} is "
-                f"{angle}); choose an executable in Z by --key"
-            )
 
 
 def _with_counts(executable: dict[str, Any], shots: int | None, place: str) -> dict[str, Any]:

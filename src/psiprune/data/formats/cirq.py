@@ -43,7 +43,17 @@ def read_cirq(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if isinstance(data, list):
-        raise InputError(f"{place}: holds {len(data)} objects; save one result by cirq.to_json")
+        if len(settings.bases) != len(data) or not data:
+            raise InputError(
+                f"{place}: holds {len(data)} objects; save one result by cirq.to_json, or give the "
+                "basis of each by --bases"
+            )
+        results = [_read_result(result, settings, f"{place}: {k}") for k, result in enumerate(data)]
+        return ParsedShots.of_circuits(results)
+    return _read_result(data, settings, place)
+
+
+def _read_result(data: Any, settings: ReadSettings, place: str) -> ParsedShots:
     kind = data.get("cirq_type") if isinstance(data, dict) else None
     if kind not in _RESULTS:
         raise InputError(

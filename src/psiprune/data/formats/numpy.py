@@ -17,6 +17,7 @@ from psiprune.data.formats.base import ParsedShots, SourceFile
 from psiprune.data.formats.bits import as_bits
 from psiprune.data.formats.names import choose_one, refuse_key
 from psiprune.data.formats.settings import ReadSettings
+from psiprune.data.pauli_bases import PauliBases
 
 ORDER = "site 0 is column 0"
 
@@ -24,20 +25,48 @@ ORDER = "site 0 is column 0"
 def read_numpy(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     """Read an array [shot, site]: of an .npz the one named, else `bits`, else the only one.
 
+    An array `bases` of an .npz holds a string for each shot, or letters [shot, site]; I is Z.
+
     Raises:
         InputError: the file is damaged, holds Python objects or claims more than it holds; there
-            is no such array, or it is not a table of bits (with `spin`, of +1 and -1).
+            is no such array, or it is not a table of bits (with `spin`, of +1 and -1); the bases
+            are not strings of X, Y and Z, or not as many as shots.
     """
-    notes = {}
+    notes, basis = {}, None
     if file.content.startswith(b"PK"):
         arrays = list_npz(file)
         wanted = settings.key or (("bits",) if "bits" in arrays else ())
-        name = choose_one(list(arrays), wanted, "array", file.place)
+        if not settings.bases and "bases" in arrays:
+            basis = _bases(load_npz(file, "bases"), file.place)
+        others = [name for name in arrays if name != "bases"]
+        name = choose_one(others, wanted, "array", file.place)
         array, notes["array"] = load_npz(file, name), name
     else:
         refuse_key(settings.key, "a .npy file", file.place)
         array = load_npy(file)
-    return ParsedShots(as_bits(array, file.place, settings.spin), ORDER, notes=notes)
+    bits = as_bits(array, file.place, settings.spin)
+    if basis is not None and (len(basis.index), basis.sites) != bits.shape:
+        raise InputError(
+            f"{file.place}: the array 'bases' has {len(basis.index)} bases of {basis.sites} sites, "
+            f"but there are {bits.shape[0]} shots of {bits.shape[1]}; both need a row per shot"
+        )
+    return ParsedShots(bits, ORDER, notes=notes, basis=basis)
+
+
+def _bases(array: NDArray[Any], place: str) -> PauliBases:
+    """Return bases from strings [shot] or letters [shot, site]."""
+    rows = array.tolist() if array.dtype.kind in "US" and array.ndim in (1, 2) else []
+    if not rows:
+        raise InputError(
+            f"{place}: the array 'bases' must hold a string for each shot, or letters [shot, "
+            f"site], found {array.dtype} of shape {array.shape}"
+        )
+    parts = [row if array.ndim == 2 else [row] for row in rows]
+    joined = ["".join(b.decode("latin-1") if isinstance(b, bytes) else b for b in p) for p in parts]
+    try:
+        return PauliBases.of_shots(name.replace("I", "Z") for name in joined)
+    except InputError as error:
+        raise InputError(f"{place}: the array 'bases': {error}") from None
 
 
 def list_npz(file: SourceFile) -> list[str]:

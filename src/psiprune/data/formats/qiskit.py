@@ -7,6 +7,8 @@ bit of a number; a register declared first stands rightmost. Here it becomes sit
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from psiprune.data.formats.base import Bits, ParsedShots, SourceFile, brief, par
 from psiprune.data.formats.bits import check_outcomes, check_qubits, join_columns
 from psiprune.data.formats.names import choose, choose_one, refuse_key
 from psiprune.data.formats.qiskit_arrays import encoded_bit_array, numpy_bit_array
+from psiprune.data.formats.qiskit_bases import basis_of_metadata, circuit_metadata
 from psiprune.data.formats.qiskit_counts import outcome_bits, read_outcomes
 from psiprune.data.formats.settings import ReadSettings
 
@@ -31,7 +34,8 @@ def read_qiskit(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     `Result.to_dict()`, of IBM's REST interface to the Sampler V2, or of a `BitArray` or
     `PrimitiveResult` by qiskit-ibm-runtime's `RuntimeEncoder`. A `BitArray` as
     `numpy.savez(file, array=b.array, num_bits=b.num_bits)`, or `b.array` as .npy with `qubits`.
-    `key` chooses the circuit of several in one file, then registers.
+    `key` chooses the circuit of several in one file, then registers. Without a key, all are read
+    if their metadata hold the basis of each, see `basis_of_metadata`, or if `bases` gives them.
 
     Raises:
         InputError: the structure is another, the number of qubits is missing or does not fit, keys
@@ -43,6 +47,34 @@ def read_qiskit(file: SourceFile, settings: ReadSettings) -> ParsedShots:
         refuse_key(settings.key, "a BitArray in NumPy's format", place)
         return ParsedShots(numpy_bit_array(file, settings), _ORDER)
     data = file.json
+    metadata = circuit_metadata(data)
+    known = [basis_of_metadata(each, place) for each in metadata]
+    if len(known) > 1 and not settings.key and (all(known) or len(settings.bases) == len(known)):
+        return ParsedShots.of_circuits(
+            [
+                _read_json(data, settings.model_copy(update={"key": (str(number),)}), place, known)
+                for number in range(len(known))
+            ]
+        )
+    return _read_json(data, settings, place, known)
+
+
+def _read_json(
+    data: Any, settings: ReadSettings, place: str, known: Sequence[str | None]
+) -> ParsedShots:
+    """Read one circuit, with its basis if its metadata hold that."""
+    parsed = _read_circuit(data, settings, place)
+    number = settings.key[0] if len(known) > 1 and settings.key else "0"
+    basis = known[int(number)] if number.isdecimal() and int(number) < len(known) else None
+    if basis is not None and len(basis) != parsed.bits.shape[1]:
+        raise InputError(
+            f"{place}: circuit {number}: its metadata name the basis {basis[::-1][:40]}, but the "
+            f"shots have {parsed.bits.shape[1]} sites; give the basis by --bases"
+        )
+    return replace(parsed, basis=basis)
+
+
+def _read_circuit(data: Any, settings: ReadSettings, place: str) -> ParsedShots:
     if isinstance(data, dict) and data.get("__type__") is not None:
         return _read_encoded(data, settings, place)
     if isinstance(data, dict) and "results" in data:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+import os
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from psiprune.core.limits import MOST_QUBITS
 from psiprune.core.settings import Settings
@@ -25,11 +25,11 @@ class ReadSettings(Settings):
     outcomes: Literal["bits", "integers"] | None = Field(
         None, description="keys of counts: bit strings, or decimal integers (Qiskit)"
     )
-    bases: Path | None = Field(
-        None,
-        description="QuCumber file with the measurement basis of every site, one line per shot; "
-        "only shots measured in Z on every site are kept; 'none': all shots were measured in Z, "
-        "even if the folder contains a file of bases",
+    bases: tuple[str, ...] = Field(
+        (),
+        description="file with the basis of each shot, a line of letters X, Y and Z, as QuCumber "
+        "writes; or the basis of each file or circuit, site 0 first, such as ZZ XZ, or a letter "
+        "for all sites; 'none': all shots are in Z, even if the folder contains a file of bases",
     )
     spin: bool = Field(False, description="the values are +1 (bit 0) and -1 (bit 1)")
     on_missing: Literal["drop", "refuse"] = Field(
@@ -47,3 +47,12 @@ class ReadSettings(Settings):
         "default: that of the format",
     )
     skip: int = Field(0, ge=0, description="lines to skip at the top of a text file")
+
+    @field_validator("bases", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """Take one file or one string of letters for a list of one, as Python's users write it."""
+        several = (value,) if isinstance(value, str | os.PathLike) else value
+        if not isinstance(several, list | tuple):
+            return several
+        return tuple(os.fspath(e) if isinstance(e, os.PathLike) else e for e in several)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -12,12 +11,14 @@ import numpy as np
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import Bits, ParsedShots, SourceFile
-from psiprune.data.formats.bases import shots_in_z
+from psiprune.data.formats.bases import bases_by_column
+from psiprune.data.formats.basis_column import SplitText, split_bases
 from psiprune.data.formats.bits import bits_of_strings, check_qubits, wrong_value
 from psiprune.data.formats.lines import Line, numbered_lines
 from psiprune.data.formats.names import in_order, natural
 from psiprune.data.formats.settings import ReadSettings
 from psiprune.data.formats.text_counts import is_counted, read_counts
+from psiprune.data.pauli_bases import PauliBases
 
 ORDER = "site 0 is the first value of a line"
 _NAME = re.compile(r"[^\W\d]")  # a header's names begin with a letter or _; a bit never does
@@ -36,12 +37,26 @@ _CHUNK = 1 << 16  # lines that are processed at a time
 def read_text(file: SourceFile, settings: ReadSettings) -> ParsedShots:
     """Read bits in the order of the columns; a line of names at the top is a header.
 
-    Lines of a bit string and a number are counts, which need `order`, see `read_counts`.
+    Lines of a bit string and a number are counts, which need `order`, see `read_counts`. Columns
+    of letters X, Y and Z hold the basis of each shot, see `split_bases`.
 
     Raises:
         InputError: a value is not a bit (with `spin`, not +1 or -1), lines differ in length, or
             the header's numbers do not rise; line and column count from 1, as in editors.
     """
+    split = split_bases(file, settings.skip, _split, _is_header)
+    if split is None:
+        return _read_bits(file, settings, None)
+    if settings.bases:
+        raise InputError(
+            f"{file.path}: line {split.lines[0]} holds the basis {split.names[0][:40]} of its shot;"
+            " leave out --bases"
+        )
+    return _read_bits(split.bits, settings, split)
+
+
+def _read_bits(file: SourceFile, settings: ReadSettings, split: SplitText | None) -> ParsedShots:
+    """Read lines without letters; `split` holds the bases that they had."""
     lines = numbered_lines(file, settings.skip)
     first = next(lines, None)
     names = _split(first[1]) if first is not None and _is_header(first[1]) else []
@@ -49,7 +64,10 @@ def read_text(file: SourceFile, settings: ReadSettings) -> ParsedShots:
         first = next(lines, None)
     if first is not None and not settings.spin and is_counted(_split(first[1])):
         rows = ((number, _split(line)) for number, line in chain([first], lines))
-        return read_counts(rows, file.path, bool(names), settings)
+        counted = read_counts(rows, file.path, bool(names), settings)
+        if split is not None:
+            split.check(*counted.bits.shape)
+        return counted
     if names:
         _check_header(names, [] if first is None else _split(first[1]), file.path, settings)
     order, columns = ORDER, list(range(len(names)))
@@ -70,13 +88,18 @@ def read_text(file: SourceFile, settings: ReadSettings) -> ParsedShots:
             "the file as cirq with --qubits N"
         ) from None
     check_qubits(settings.qubits, bits.shape[1], file.place)
-    if len(names) == 1 and settings.qubits is None and not settings.spin:
+    if len(names) == 1 and settings.qubits is None and not settings.spin and split is None:
         _refuse_integers(names[0], bits, file.path)
+    if split is None:
+        basis = bases_by_column(file, bits, settings)
+    else:
+        split.check(*bits.shape)
+        basis = PauliBases.of_shots(split.names)
     if len(names) > 1:
         bits, names = bits[:, columns], [names[column] for column in columns]
-    parsed = shots_in_z(file, bits, settings, order)
+        basis = basis and basis.of_sites(columns)
     noted = {"columns": ", ".join(names)} if len(names) > 1 else {}
-    return replace(parsed, notes={**noted, **parsed.notes})
+    return ParsedShots(bits, order, notes=noted, basis=basis)
 
 
 def write_text(bits: Bits) -> bytes:
