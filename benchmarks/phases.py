@@ -13,8 +13,8 @@ ground 10   the real positive ground state, h = J, in the bases of quench 10. `z
             the RBM `train` fits to those of the shots that are in Z, `z_all` to 50,000 in Z.
 
 Pruned: 6 + 6 hidden units, 72 weights, on 13 bases of 1,000 shots, pruned in nine steps of 10 % to
-28 (61 %) by `prune_phases`, by criterion; F and how many weights are left in each network. `turned`
-is the critical ground state after exp(-i pi/8 sum Z_i Z_{i+1}), `quench` that after t = 0.5.
+28 (61 %) by `prune_phases`, by criterion; F and the weights left in each network. `turned` is
+the critical ground state after exp(-i pi/8 sum Z_i Z_{i+1}), `quench` that after t = 0.5.
 
 Medians over --seeds (10) seeds, with the smallest F. Minutes on an idle core, most of them for 14
 sites; --quick takes 3 seeds and leaves these out.
@@ -121,7 +121,7 @@ def fidelities(
 
 def pruned(case: str, psi: Psi, seeds: Sequence[int]) -> list[peers.Row]:
     criteria: tuple[PhaseCriterion, ...] = ("magnitude", "damage", "surgeon")
-    found: dict[str, list[pp.PhaseLevel]] = {name: [] for name in ("dense", *criteria)}
+    found: dict[str, list[pp.PhaseLevel]] = {each: [] for each in ("dense", *criteria)}
     for seed in seeds:
         shots = drawn(psi, random_bases(6, 12), 1000, seed)
         rbm = pp.train_phases(shots, phase_hidden=6, seed=seed, progress=False)
@@ -130,12 +130,12 @@ def pruned(case: str, psi: Psi, seeds: Sequence[int]) -> list[peers.Row]:
             found[name].append(path[-1])
         found["dense"].append(path[0])
     rows: list[peers.Row] = []
-    for name, levels in found.items():
+    for label, levels in found.items():
         fidelity = [level.rbm.fidelity(psi) for level in levels]
         rows.append(
             {
                 "case": case,
-                "criterion": name,
+                "criterion": label,
                 "weights": levels[0].rbm.number_of_weights,
                 "amplitude": median(level.rbm.amplitude.number_of_weights for level in levels),
                 "phase": median(level.rbm.phase.number_of_weights for level in levels),

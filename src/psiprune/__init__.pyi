@@ -15,6 +15,7 @@ __all__ = [
     "ExactNaturalGradient",
     "FrontierSettings",
     "Hamiltonian",
+    "Identifiability",
     "InputError",
     "IsingChain",
     "Level",
@@ -57,6 +58,7 @@ __all__ = [
     "find_clusters",
     "find_smallest",
     "ground_state",
+    "identifiability",
     "join_shots",
     "lattice_positions",
     "load_mps",
@@ -77,7 +79,9 @@ __all__ = [
     "prune",
     "prune_phases",
     "quantum_monte_carlo",
+    "quench",
     "random_mask",
+    "randomly_turned",
     "read_amplitudes",
     "read_hamiltonian",
     "read_readout",
@@ -96,6 +100,8 @@ __all__ = [
     "sweep",
     "train",
     "train_phases",
+    "turn_sites",
+    "twisted",
     "vertex_cut",
 ]
 
@@ -156,14 +162,17 @@ from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .rbm.vertex_cut import vertex_cut
 from .reconstruction.api import reconstruct
+from .reconstruction.identifiability import Identifiability, identifiability
 from .reconstruction.result import Reconstruction, load_reconstruction
 from .reconstruction.settings import ReconstructSettings
 from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters
 from .states.amplitudes import read_amplitudes
 from .states.dmrg import ground_state
+from .states.evolution import quench
 from .states.hamiltonian import Hamiltonian, read_hamiltonian
 from .states.lattices import lattice_positions
+from .states.local_unitaries import randomly_turned, turn_sites, twisted
 from .states.mps import MPS, load_mps, mps_from_tensors, mps_from_vector
 from .states.qmc import QMCSample, quantum_monte_carlo
 from .states.sampling import sample

@@ -11,9 +11,10 @@ import pytest
 import psiprune as pp
 from machines import random_phase_rbm
 from psiprune.inference.phase_fisher import classical_fisher
-from psiprune.pruning.phases import PhaseCriterion, prune_phases, prune_phases_to_count
+from psiprune.pruning.phases import PhaseCriterion, prune_phases, pruned_candidates
 from psiprune.rbm.phase_likelihood import basis_frequencies, log_likelihood, to_parameters
 
+CRITERIA: tuple[PhaseCriterion, ...] = ("surgeon", "damage", "magnitude")
 BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
 
 
@@ -30,18 +31,18 @@ def weights_of(rbm: pp.PhaseRBM) -> np.ndarray[Any, Any]:
 def test_magnitude_takes_the_smallest_of_both_networks() -> None:
     rbm = random_phase_rbm(3, 3, 4)
     data = basis_frequencies(shots_of(rbm, 10).by_basis())
-    pruned = prune_phases_to_count(rbm, 9, data, "magnitude")
+    [pruned] = pruned_candidates(rbm, 9, data, "magnitude")
     kept = np.sort(np.abs(weights_of(rbm)))[-9:]
     np.testing.assert_array_equal(np.sort(np.abs(weights_of(pruned)))[-9:], kept)
     assert pruned.number_of_weights == 9
     assert 0 < pruned.amplitude.number_of_weights < 9
-    assert prune_phases_to_count(rbm, 21, data, "magnitude") is rbm
+    assert pruned_candidates(rbm, 21, data, "magnitude") == [rbm]
 
 
 def test_damage_takes_those_of_least_curvature() -> None:
     rbm = random_phase_rbm(3, 3, 4)
     data = basis_frequencies(shots_of(rbm, 10).by_basis())
-    pruned = prune_phases_to_count(rbm, 20, data, "damage")
+    [pruned] = pruned_candidates(rbm, 20, data, "damage")
     fisher = classical_fisher(rbm, data.bases, np.full(6, 1 / 6))
     cost = to_parameters(rbm) ** 2 * fisher.diagonal()
     first = rbm.amplitude.number_of_parameters
@@ -54,13 +55,19 @@ def test_surgery_costs_no_more_than_any_other_way() -> None:
     shots = shots_of(target, 2000)
     data = basis_frequencies(shots.by_basis())
     trained = pp.train_phases(shots, hidden=3, phase_hidden=3, starts=1)
-    criteria: tuple[PhaseCriterion, ...] = ("surgeon", "damage", "magnitude")
-    values = [
-        log_likelihood(prune_phases_to_count(trained, 12, data, name), data)[0] for name in criteria
+    candidates = pruned_candidates(trained, 12, data, "surgeon")
+    assert {each.number_of_weights for each in candidates} == {12}
+    masks = {(each.amplitude.mask.tobytes(), each.phase.mask.tobytes()) for each in candidates}
+    assert len(masks) == len(candidates)
+    values = [log_likelihood(each, data)[0] for each in candidates]
+    [damage] = pruned_candidates(trained, 12, data, "damage")
+    # Surgery by F of these shots adjusts the rest: to second order that is the best there is.
+    assert values[0] > log_likelihood(damage, data)[0] + 1e-4
+    levels = [
+        prune_phases(trained, shots, criterion=name, fraction=1 / 3, levels=1, fine_tune=3)[1]
+        for name in CRITERIA
     ]
-    assert values[0] == max(values)
-    # It adjusts the rest: to second order that is the best there is.
-    assert values[0] > values[1] + 1e-4
+    assert levels[0].log_likelihood == max(level.log_likelihood for level in levels)
 
 
 def test_a_path_keeps_the_counts_of_one_budget() -> None:

@@ -63,11 +63,22 @@ COMMANDS = {
         "psiprune ground-state --sites 10 --field 1 -o state.nc",
         ("--out", "--sites", "--field", "--model"),
     ),
+    "quench": Command(
+        "states",
+        "Data",
+        "psiprune quench --sites 8 --field 1 --time 0.5 -o quenched.nc",
+        ("--out", "--time", "--sites", "--field", "--model"),
+    ),
+    "rotate": Command(
+        "states",
+        "Data",
+        "psiprune rotate state.nc --twist 0.3 -o twisted.nc",
+    ),
     "sample": Command(
         "states",
         "Data",
         "psiprune sample state.nc --shots 20000 -o shots.nc",
-        ("--out", "--shots", "--seed", "--readout"),
+        ("--out", "--shots", "--bases", "--seed", "--readout"),
     ),
     "export": Command(
         "convert",

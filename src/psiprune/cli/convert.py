@@ -49,7 +49,7 @@ def import_command(
             (every second one) or :10000 (the first)
         basis: keep the shots in this basis alone: a letter for all sites, such as Z, or a letter
             for each site, site 0 first
-        modulus: of a state with phases (qucumber-psi) read |psi|
+        modulus: of a state with phases (qucumber-psi) read |psi| alone
     """
     from psiprune.data.shots import join_shots, read_shots
     from psiprune.reporting.readout_tables import readout_numbers, readout_text
@@ -112,7 +112,8 @@ def _import_state(
     bond = max(state.bond_dimensions)
     numbers = {"file": str(out), "files": [str(files[0])], "format": _STATE, "sites": state.sites}
     numbers |= {"largest_bond": bond, "modulus": modulus, "bit_order": bit_order}
-    what = "modulus of a state" if modulus else "state"
+    what = "state with phases" if state.is_complex else "state"
+    what = "modulus of a state" if modulus else what
     text = f"{out}: {what} of {state.sites} sites, bond dimension {bond}; {bit_order}"
     show(numbers, text, json)
 

@@ -1,4 +1,4 @@
-"""Commands about states: `ground-state` and `sample`."""
+"""Commands about states: `ground-state`, `quench`, `rotate` and `sample`."""
 
 from __future__ import annotations
 
@@ -69,6 +69,90 @@ def _rotation_text(sites: tuple[int, ...]) -> str:
 
 
 @with_model_options
+def quench_command(
+    *,
+    out: Out,
+    time: float,
+    model: Annotated[BaseModel | None, Flat] = None,
+    initial: str = "0",
+    max_bond: Int = 128,
+    step: float = 0.02,
+    json: Json = False,
+) -> None:
+    """Evolve a product state in time, by default by a transverse-field Ising chain.
+
+    The result has phases, so it is a test of reconstruction from several bases. Exact up to 16
+    sites; above by the time-dependent variational principle for matrix product states.
+
+    Args:
+        out: file to write the state to
+        time: time of the evolution, in inverse energies of the model
+        initial: product state before: 0 or 1 (Z = +1, -1), + or - (X = +1, -1) for each site, or
+            one of them for all
+        max_bond: largest bond dimension, above 16 sites
+        step: time step, above 16 sites
+    """
+    from psiprune.states.evolution import initial_energy, quench
+
+    chosen = chosen_model(model)
+    h = chosen if isinstance(chosen, Hamiltonian) else chosen.hamiltonian()
+    with new_dataset(out):
+        state = quench(chosen, time, initial=initial, max_bond=max_bond, step=step)
+        state.save(out)
+    before, after = initial_energy(h, initial), state.expectation(h)
+    numbers: dict[str, Any] = {
+        "file": str(out),
+        "sites": state.sites,
+        "time": time,
+        "initial": initial,
+        "model": h.summary(),
+        "initial_energy": before,
+        "energy": after,
+        "truncation_error": state.truncation_error,
+        "largest_bond": max(state.bond_dimensions),
+    }
+    show(
+        numbers,
+        f"{out}: {state.sites} sites, t = {time:g}, E = {after:.10f} (before {before:.10f}), "
+        f"bond dimension {numbers['largest_bond']}\nmodel: {numbers['model']['hamiltonian']}",
+        json,
+    )
+
+
+def rotate_command(
+    state: Path,
+    /,
+    *,
+    out: Out,
+    twist: float | None = None,
+    random: Int | None = None,
+    json: Json = False,
+) -> None:
+    """Turn each site of a state by a rotation of its own, which gives amplitudes phases.
+
+    Args:
+        state: file of the state
+        out: file to write the state to
+        twist: turn site j about z by j times this angle in radians: exp(-i j twist Z_j / 2)
+        random: seed of random rotations, uniform by Haar's measure
+    """
+    from psiprune.states.local_unitaries import randomly_turned, twisted
+    from psiprune.states.mps import load_mps
+
+    if (twist is None) == (random is None):
+        found = "neither" if twist is None else "both"
+        raise InputError(f"--twist, --random: give one of the two, found {found}")
+    with new_dataset(out):
+        before = load_mps(state)
+        turned = (
+            twisted(before, twist) if twist is not None else randomly_turned(before, random or 0)
+        )
+        turned.save(out)
+    numbers = {"file": str(out), "sites": turned.sites, "origin": turned.origin}
+    show(numbers, f"{out}: {turned.sites} sites, {turned.origin}", json)
+
+
+@with_model_options
 def sample_command(
     state: Path | None = None,
     /,
@@ -78,10 +162,11 @@ def sample_command(
     seed: Int = 0,
     model: Annotated[BaseModel | None, Flat] = None,
     projection: Int | None = None,
+    bases: tuple[str, ...] = ("Z",),
     readout: Annotated[ReadoutOptions | None, Flat] = None,
     json: Json = False,
 ) -> None:
-    """Measure a state in the Z basis: independent shots by perfect sampling.
+    """Measure a state in the Z basis or in several: independent shots by perfect sampling.
 
     With a model in place of a state, its ground state is sampled by projector quantum Monte Carlo,
     also where DMRG fails: Ising models in a transverse field, on any lattice. With --readout, the
@@ -90,10 +175,13 @@ def sample_command(
     Args:
         state: file of the state
         out: file to write the shots to
-        shots: number of shots
+        shots: number of shots, in all bases together
         seed: the same seed gives the same shots
         projection: terms of the Hamiltonian on either side of the shots in Monte Carlo (default:
             chosen by a test run)
+        bases: random:K (Z on every site and K - 1 random bases), nearest-pairs or all-pairs (Z on
+            every site, and X X and X Y on each pair), a basis such as ZZXY, a letter for all
+            sites, or a file with a basis in each line; several are joined
     """
     from psiprune.data.formats.bits import MOST_BITS
     from psiprune.reporting.readout_tables import readout_numbers, readout_text
@@ -105,6 +193,10 @@ def sample_command(
         raise InputError("state: give the file of a state, or a --model, and not both")
     if state is not None and projection is not None:
         raise InputError("--projection: applies to a --model; omit it, or the state")
+    if state is None and bases != ("Z",):
+        raise InputError(
+            "--bases: Monte Carlo measures in Z alone; give the file of a state, as of ground-state"
+        )
     found = None
     with new_dataset(out):
         measured = _hamiltonian(model) if state is None else load_mps(state)
@@ -118,13 +210,16 @@ def sample_command(
             found = quantum_monte_carlo(measured, shots, seed, projection=projection)
             drawn = found.shots
         else:
-            drawn = sample(measured, shots, seed=seed)
+            drawn = sample(measured, shots, seed=seed, bases=bases)
         if error is not None:
             drawn = drawn.with_readout_error(error, seed)
         drawn.save(out)
     numbers: dict[str, Any] = {"file": str(out), "shots": len(drawn), "sites": drawn.sites}
     numbers["seed"] = seed
     text = f"{out}: {len(drawn)} shots of {drawn.sites} sites"
+    if drawn.basis != "Z":
+        numbers["bases"] = {name: len(bits) for name, bits in drawn.by_basis().items()}
+        text += f", measured in {drawn.basis}"
     if error is not None:
         numbers["readout"] = readout_numbers(error)
         text += f"; misread: {readout_text(error)}"

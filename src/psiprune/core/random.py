@@ -31,6 +31,9 @@ class Stream(IntEnum):
     READOUT_RATES = 8
     DIAGONALISATION_START = 10
     QMC = 11
+    BASIS_SAMPLING = 12
+    RANDOM_BASES = 13
+    LOCAL_UNITARIES = 14
     # RBMs
     RANDOM_WEIGHTS = 20
     LOCAL_WEIGHTS = 21
@@ -114,6 +117,7 @@ class Stream(IntEnum):
     # states with phases
     PHASE_DRAWS = 140
     PHASE_START = 141
+    PHASE_HELD_OUT = 142
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

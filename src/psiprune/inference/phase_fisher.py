@@ -44,19 +44,29 @@ def classical_fisher(rbm: PhaseRBM, bases: Sequence[str], share: Float64) -> Flo
     Returns:
         F per shot, [parameter, parameter], the amplitude network first.
     """
-    changes = _changes(rbm)
+    changes = state_changes(rbm)
     fisher = np.zeros((len(changes), len(changes)))
     for basis, part in zip(bases, share, strict=True):
-        amplitude = rotate(rbm.vector, [basis])[0]
-        modulus = np.abs(amplitude)
-        # d q / sqrt(q) = 2 Re(conj(A) dA) / |A|
-        turned = rotate(changes, [basis] * len(changes))
-        slope = 2 * (turned * (amplitude.conj() / np.maximum(modulus, _LEAST))).real
-        fisher += part * (slope @ slope.T)
+        fisher += part * basis_information(rbm, changes, basis)
     return fisher
 
 
-def _changes(rbm: PhaseRBM) -> NDArray[np.complex128]:
+def basis_information(rbm: PhaseRBM, changes: NDArray[np.complex128], basis: str) -> Float64:
+    """Return the Fisher information of a shot in one basis about changes of psi, [change, change].
+
+    Args:
+        rbm: the state psi.
+        changes: derivatives of psi, [change, 2^N].
+        basis: a letter for each site.
+    """
+    amplitude = rotate(rbm.vector, [basis])[0]
+    # d q / sqrt(q) = 2 Re(conj(A) dA) / |A|
+    turned = rotate(changes, [basis] * len(changes))
+    slope = 2 * (turned * (amplitude.conj() / np.maximum(np.abs(amplitude), _LEAST))).real
+    return np.asarray(slope @ slope.T)
+
+
+def state_changes(rbm: PhaseRBM) -> NDArray[np.complex128]:
     """Return d psi(v) / d theta for each parameter, [parameter, 2^N], normalisation included."""
     prob = np.abs(rbm.vector) ** 2
     sizes, turns = (_derivatives(network, prob) for network in (rbm.amplitude, rbm.phase))

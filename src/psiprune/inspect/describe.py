@@ -92,6 +92,7 @@ def _describe_state(state: MPS, source: str) -> StateDescription:
     return StateDescription(
         source=source,
         sites=state.sites,
+        is_complex=state.is_complex,
         bond_dimensions=state.bond_dimensions,
         free_parameters=state.free_parameters,
         model=_model_text(state),
@@ -114,7 +115,7 @@ def _model_text(state: MPS) -> str:
             return f"transverse-field Ising chain, J = {coupling:g}, h = {field:g}"
         case Hamiltonian():
             return state.model.name or repr(state.model)
-    return "unknown Hamiltonian"
+    return state.origin or "unknown Hamiltonian"
 
 
 def _state_warnings(state: MPS) -> Iterator[DataWarning]:

@@ -24,9 +24,10 @@ class StateDescription:
     Attributes:
         source: the file.
         sites: N.
+        is_complex: whether the amplitudes have phases.
         bond_dimensions: of the N - 1 bonds.
         free_parameters: of the tensors, without the gauge freedom.
-        model: the Hamiltonian in words.
+        model: the Hamiltonian in words, or how another state was made.
         field, coupling: h and J of the Ising chain, NaN for other models.
         energy, energy_variance: <H> and <H^2> - <H>^2.
         exact_energy: of the ground state of the Ising chain, by free fermions.
@@ -39,6 +40,7 @@ class StateDescription:
 
     source: str
     sites: int
+    is_complex: bool
     bond_dimensions: tuple[int, ...]
     free_parameters: int
     model: str

@@ -48,7 +48,9 @@ def description_text(description: Description) -> str:
             head = f"{description.shots} shots of {description.sites} sites in {count}"
             rows = _bases(description)
         case StateDescription():
-            head, rows = f"matrix product state of {description.sites} sites", _state(description)
+            phases = " with phases" if description.is_complex else ""
+            head = f"matrix product state{phases} of {description.sites} sites"
+            rows = _state(description)
         case RBMDescription():
             head = f"RBM of {description.visible} visible and {description.hidden} hidden units"
             rows = _rbm(description)

@@ -73,9 +73,14 @@ def reference_of(state: MPS, observables: GivenObservables | None = None) -> Ref
             Pauli strings or names, see `as_observables`.
 
     Raises:
-        InputError: amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot have, a
-            Hamiltonian without such a rotation, or an observable that cannot be read.
+        InputError: phases, or amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot
+            have, a Hamiltonian without such a rotation, or an observable that cannot be read.
     """
+    if state.is_complex:
+        raise InputError(
+            "state: has amplitudes with phases, but an RBM represents psi = sqrt(p) >= 0; give a "
+            "state without, or a PhaseRBM"
+        )
     further = as_observables(observables, state.sites, positions_of(state.model))
     check_names(further, _TAKEN)
     check_rbm_size(further, state.sites)

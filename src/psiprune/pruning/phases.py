@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.progress import describe, progress_bar
+from psiprune.core.progress import describe, expect, progress_bar
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count
 from psiprune.data.shots import Shots
 from psiprune.inference.fisher import damped_inverse
-from psiprune.inference.phase_fisher import classical_fisher
+from psiprune.inference.phase_fisher import classical_fisher, quantum_fisher
 from psiprune.pruning.criteria import DAMPING
 from psiprune.pruning.optimal_brain_surgeon import surgery
 from psiprune.pruning.schedule import count_at, truncate
@@ -31,8 +32,9 @@ from psiprune.training.phases import fit_phases, frequencies_for
 
 Float64 = NDArray[np.float64]
 PhaseCriterion = Literal["magnitude", "damage", "surgeon"]
-#: Factors on the damping of F that surgery tries; F of few bases has directions of no information.
-_STRONGER = (1.0, 10.0, 100.0)
+#: Factors on the damping that surgery tries by F of the shots, which has directions of little
+#: information, and by the quantum Fisher information.
+_STRONGER, _QUANTUM = (1.0, 10.0, 100.0), (1.0, 10.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +83,9 @@ def prune_phases(
         rbm: a trained state; weights absent from its masks count as pruned already.
         shots: the training set, in several bases.
         criterion: "magnitude", smallest |W|; "damage", smallest W^2 F_kk with F the Fisher
-            information of shots in these bases; "surgeon", the smallest cost by F with all other
-            parameters adjusted.
+            information of shots in these bases; "surgeon", smallest cost with all other parameters
+            adjusted, by F and by the quantum Fisher information in turn: each result and those of
+            the other criteria are fine-tuned, and the likeliest is kept.
         fraction: fraction of the remaining weights to remove per step.
         density: stop at exactly round(density * total) weights.
         levels: maximum number of steps; by default 20, or as many as the density needs.
@@ -98,7 +101,8 @@ def prune_phases(
     if criterion not in ("magnitude", "damage", "surgeon"):
         raise InputError(f"criterion: must be magnitude, damage or surgeon, found {criterion!r}")
     optional = {} if levels is None else {"levels": levels}
-    settings = PruneSettings(criterion=criterion, fraction=fraction, density=density, **optional)
+    given: dict[str, Any] = {"fraction": fraction, "density": density, **optional}
+    settings = PruneSettings(criterion=criterion, **given)
     fine_tune = check_count("fine_tune", fine_tune, 0)
     data = frequencies_for(shots, rbm)
     total = rbm.number_of_weights
@@ -108,8 +112,10 @@ def prune_phases(
         for number in range(1, steps + 1):
             count = count_at(settings, total, number)
             describe(f"{count} weights")
-            pruned = prune_phases_to_count(path[-1].rbm, count, data, criterion)
-            tuned = fit_phases(pruned, data, fine_tune)
+            candidates = pruned_candidates(path[-1].rbm, count, data, criterion)
+            expect("epochs", (len(candidates) - 1) * fine_tune)
+            fits = [fit_phases(candidate, data, fine_tune) for candidate in candidates]
+            tuned = max(fits, key=lambda state: state.log_likelihood)
             provenance = {
                 **rbm.provenance,
                 "criterion": criterion,
@@ -122,32 +128,43 @@ def prune_phases(
 
 
 @single_blas_thread()
-def prune_phases_to_count(
+def pruned_candidates(
     rbm: PhaseRBM, count: int, data: BasisFrequencies, criterion: PhaseCriterion
-) -> PhaseRBM:
-    """Return the state pruned to `count` weights, not fine-tuned.
+) -> list[PhaseRBM]:
+    """Return the state pruned to `count` weights, not fine-tuned, in one or more ways.
 
-    Surgery is tried with 1, 10 and 100 times the damping of 10^-3 of the mean diagonal of F, and
-    the likeliest state is taken, or that of damage or of magnitude if it is likelier.
+    Surgery removes weights by F of the shots with 1, 10 and 100 times the damping of 10^-3 of its
+    mean diagonal, and by the quantum Fisher information with 1 and 10 times it; states pruned by
+    damage and by magnitude follow. Of equal masks only the first is returned.
     """
     excess = rbm.number_of_weights - count
     if excess <= 0:
-        return rbm
+        return [rbm]
+    magnitude = _without(rbm, np.abs(to_parameters(rbm)), excess)
     if criterion == "magnitude":
-        return _without(rbm, np.abs(to_parameters(rbm)), excess)
+        return [magnitude]
     fisher = classical_fisher(rbm, data.bases, data.shots / data.shots.sum())
     damage = _without(rbm, to_parameters(rbm) ** 2 * fisher.diagonal(), excess)
     if criterion == "damage":
-        return damage
-    candidates = [*_surgeries(rbm, fisher, excess), damage]
-    candidates.append(_without(rbm, np.abs(to_parameters(rbm)), excess))
-    return max(candidates, key=lambda candidate: log_likelihood(candidate, data)[0])
+        return [damage]
+    quantum = scipy.linalg.block_diag(*quantum_fisher(rbm))
+    ways = [
+        *_surgeries(rbm, fisher, excess, _STRONGER),
+        *_surgeries(rbm, quantum, excess, _QUANTUM),
+    ]
+    unique: dict[bytes, PhaseRBM] = {}
+    for candidate in (*ways, damage, magnitude):
+        masks = candidate.amplitude.mask, candidate.phase.mask
+        unique.setdefault(b"".join(mask.tobytes() for mask in masks), candidate)
+    return [*unique.values()]
 
 
-def _surgeries(rbm: PhaseRBM, fisher: Float64, excess: int) -> Iterator[PhaseRBM]:
+def _surgeries(
+    rbm: PhaseRBM, fisher: Float64, excess: int, dampings: tuple[float, ...]
+) -> Iterator[PhaseRBM]:
     """Yield the state without so many weights, the rest adjusted, for each damping."""
     theta, weights = to_parameters(rbm), _weights(rbm)
-    for factor in _STRONGER:
+    for factor in dampings:
         adjusted, removed, _ = surgery(
             theta, damped_inverse(fisher, DAMPING * factor), weights, excess
         )

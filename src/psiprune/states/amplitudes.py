@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +31,15 @@ def read_amplitudes(
     Args:
         path: the file, of 2^N lines with N from 2 to 20.
         first_site: whether site 0 is the highest bit of k, as QuCumber writes, or the lowest.
-        modulus: whether to take |psi|, which has the same probabilities, if phases differ.
+        modulus: whether to take |psi|, which has the same probabilities.
 
     Returns:
-        The state, real and normalised; a phase that all amplitudes share is removed.
+        The state, normalised. A phase that all amplitudes share within 1e-6 is removed, which
+        makes it real.
 
     Raises:
-        InputError: a line is not one or two numbers, there are not 2^N lines, the squared moduli
-            do not add up to 1 within 0.001, or phases differ and `modulus` is False.
+        InputError: a line is not one or two numbers, there are not 2^N lines, or the squared moduli
+            do not add up to 1 within 0.001.
     """
     if first_site not in ("highest", "lowest"):
         raise InputError(f"first_site: must be 'highest' or 'lowest', found {first_site!r}")
@@ -56,10 +57,10 @@ def read_amplitudes(
             f"{path}: the squared moduli must add up to 1, found {norm:.6g}; divide the amplitudes "
             f"by {norm**0.5:.6g}"
         )
-    real = np.abs(psi) if modulus else _real(psi, file)
+    vector = np.abs(psi) if modulus else _without_common_phase(psi)
     if first_site == "highest":
-        real = real.reshape((2,) * sites).transpose().ravel()
-    return mps_from_vector(real)
+        vector = vector.reshape((2,) * sites).transpose().ravel()
+    return mps_from_vector(vector)
 
 
 def _amplitudes(file: SourceFile) -> NDArray[np.complex128]:
@@ -78,15 +79,8 @@ def _amplitudes(file: SourceFile) -> NDArray[np.complex128]:
     return np.array(psi, dtype=np.complex128)
 
 
-def _real(psi: NDArray[np.complex128], file: SourceFile) -> NDArray[np.float64]:
-    """Return the amplitudes without the phase that they share."""
+def _without_common_phase(psi: NDArray[np.complex128]) -> NDArray[Any]:
+    """Return the amplitudes turned so that the largest is positive; real if all phases agree."""
     largest = psi[np.argmax(np.abs(psi))]
     turned = psi * (largest.conj() / abs(largest))
-    worst = int(np.argmax(np.abs(turned.imag)))
-    if abs(turned.imag[worst]) > _PHASE_TOLERANCE:
-        raise InputError(
-            f"{file.path}: amplitude {worst} has the phase {np.angle(turned[worst]):.3g} relative "
-            "to the largest, but states here are real; give --modulus (modulus=True) for |psi|, "
-            "which has the same probabilities"
-        )
-    return turned.real
+    return turned.real if np.abs(turned.imag).max() <= _PHASE_TOLERANCE else turned

@@ -12,6 +12,7 @@ Vectors over all states have the index sum_i v_i 2^i.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,13 @@ from psiprune.core.exceptions import InputError
 from psiprune.data.pauli_bases import check_basis
 
 Complex128 = NDArray[np.complex128]
+_HALF = 0.5**0.5
+#: <x; letter | v> as a matrix [outcome, physical], None for Z, which needs none.
+MATRICES: dict[str, NDArray[Any] | None] = {
+    "X": np.array([[_HALF, _HALF], [_HALF, -_HALF]]),
+    "Y": np.array([[_HALF, -1j * _HALF], [_HALF, 1j * _HALF]]),
+    "Z": None,
+}
 #: Sites of a basis other than Z up to which a shot is expanded. Memory: 2^8 states for each shot.
 ROTATED_SITES = 8
 

@@ -68,6 +68,11 @@ class PauliTerm(NamedTuple):
         return -self.coefficient if self._y % 4 == 2 else self.coefficient
 
     @property
+    def weight(self) -> complex:
+        """The coefficient times i^(number of Y)."""
+        return self.coefficient * (1, 1j, -1, -1j)[self._y % 4]
+
+    @property
     def is_real(self) -> bool:
         """Whether the matrix elements are real: the number of Y is even."""
         return self._y % 2 == 0
@@ -297,7 +302,7 @@ class Hamiltonian:
             for flips, signs, value in self.terms
         )
 
-    def apply_hamiltonian(self, vector: Float64) -> Float64:
+    def apply_hamiltonian(self, vector: NDArray[Any]) -> NDArray[Any]:
         """Return H |vector> for amplitudes over all 2^N configurations, shape [configuration].
 
         Raises:
@@ -308,7 +313,7 @@ class Hamiltonian:
         if np.shape(vector) != (2**self.sites,):
             raise InputError(f"vector: must have shape ({2**self.sites},), found {vector.shape}")
         index = np.arange(2**self.sites)
-        total = np.zeros(len(index))
+        total = np.zeros(len(index), dtype=np.result_type(vector, np.float64))
         for flip in self.flips:
             total += flip.elements(index) * vector[index ^ flip.flips]
         return total

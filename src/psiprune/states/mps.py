@@ -2,7 +2,7 @@
 
 A state is psi(s_0 ... s_{N-1}) = A_0[s_0] A_1[s_1] ... A_{N-1}[s_{N-1}], each A_i an array [left,
 physical, right] in the Z basis: physical index 0 is Z = +1 (bit 0), 1 is Z = -1 (bit 1). All
-tensors are right-canonical, sum_s A_i[s] A_i[s]^T = 1, so the norm sits at site 0.
+tensors are right-canonical, sum_s A_i[s] A_i[s]^+ = 1, so the norm sits at site 0.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ from psiprune.states.saved_hamiltonian import (
 from psiprune.states.tensors import (
     Tensors,
     as_matrix,
+    as_real,
     check_chain,
-    check_real,
+    check_numbers,
+    conjugate,
     environments,
     extend,
     log_probability,
@@ -52,14 +54,16 @@ Model = TFIM | Hamiltonian
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MPS:
-    """A real, normalised matrix product state with open ends, in the Z basis.
+    """A normalised matrix product state with open ends, in the Z basis; real, or with phases.
 
     Attributes:
         tensors: one array [left, physical, right] per site, right-canonical; outer bonds are 1.
+            float64, or all complex128.
         energy: <H>, total, in the units of the model; NaN without a Hamiltonian.
         energy_variance: <H^2> - <H>^2, in these units squared; NaN without a Hamiltonian.
         truncation_error: the largest weight discarded at one bond when the state was made.
         model: the Hamiltonian whose ground state this is, or None for any other state.
+        origin: how another state was made, in words.
 
     Raises:
         InputError: the tensors do not fit together, are not finite, or are not right-canonical
@@ -71,13 +75,14 @@ class MPS:
     energy_variance: float = float("nan")
     truncation_error: float = 0.0
     model: Model | None = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         """Check the tensors and make them read-only."""
         tensors = check_chain(self.tensors)
         for site, tensor in enumerate(tensors):
             rows = as_matrix(tensor)
-            if np.abs(rows @ rows.T - np.eye(len(rows))).max() > CANONICAL_TOLERANCE:
+            if np.abs(rows @ conjugate(rows).T - np.eye(len(rows))).max() > CANONICAL_TOLERANCE:
                 raise InputError(
                     f"tensors: site {site} is not right-canonical, or the norm is not 1;"
                     " make the state with mps_from_tensors"
@@ -91,12 +96,18 @@ class MPS:
 
     def __repr__(self) -> str:
         """Return the number of sites and the largest bond dimension in one short line."""
-        return f"MPS(sites={self.sites}, max_bond={max(self.bond_dimensions)})"
+        kind = ", complex" if self.is_complex else ""
+        return f"MPS(sites={self.sites}, max_bond={max(self.bond_dimensions)}{kind})"
 
     @property
     def sites(self) -> int:
         """The number of sites, N."""
         return len(self.tensors)
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the tensors are complex, so that amplitudes may have phases."""
+        return np.iscomplexobj(self.tensors[0])
 
     @property
     def bond_dimensions(self) -> tuple[int, ...]:
@@ -108,10 +119,12 @@ class MPS:
         """2 sum_i chi_i chi_{i+1} - sum_i chi_i^2: tensor entries minus the gauge freedom.
 
         The second sum is over inner bonds, where A_i X, X^-1 A_{i+1} is the same state for any
-        invertible X. The norm is included. With 18 sites chi = 2, 3, 4 give 68, 141, 240.
+        invertible X. The norm is included. With 18 sites chi = 2, 3, 4 give 68, 141, 240. Twice as
+        many with complex tensors.
         """
         entries = sum(tensor.size for tensor in self.tensors)
-        return entries - sum(bond**2 for bond in self.bond_dimensions)
+        free = entries - sum(bond**2 for bond in self.bond_dimensions)
+        return 2 * free if self.is_complex else free
 
     def log_prob(self, bits: ShotsLike) -> NDArray[np.float64]:
         """Return ln |<bits|psi>|^2 of each shot, shape [shot]; -inf where it is 0.
@@ -128,8 +141,8 @@ class MPS:
                 map_threads(lambda rows: log_probability(self.tensors, rows), chunks)
             )
 
-    def to_vector(self) -> NDArray[np.float64]:
-        """Return all amplitudes, shape [2^N], at index sum_i bit_i 2^i.
+    def to_vector(self) -> NDArray[Any]:
+        """Return all amplitudes, float64 or complex128 [2^N], at index sum_i bit_i 2^i.
 
         Raises:
             InputError: there are more than 20 sites.
@@ -138,7 +151,7 @@ class MPS:
             raise InputError(
                 f"sites: at most {EXACT_SITES} fit in a vector, found {self.sites}; use log_prob"
             )
-        vector = np.ones((1, 1))  # [configuration, bond]
+        vector: NDArray[Any] = np.ones((1, 1))  # [configuration, bond]
         for tensor in self.tensors:
             # The bit of the new site is the most significant so far.
             vector = np.concatenate(np.einsum("xa,asb->sxb", vector, tensor))
@@ -149,7 +162,7 @@ class MPS:
         left = environments(self.tensors)
         return np.array(
             [
-                2 * np.einsum("ac,ab,cb->", env, a[:, 0], a[:, 1], optimize=True)
+                2 * np.einsum("ac,ab,cb->", env, conjugate(a[:, 0]), a[:, 1], optimize=True).real
                 for env, a in zip(left, self.tensors, strict=False)
             ]
         )
@@ -158,17 +171,17 @@ class MPS:
         """Return <Z_i>, shape [site]; 0 by symmetry in the ground state of even parity."""
         left = environments(self.tensors)
         return np.array(
-            [np.trace(extend(env, a, -1)) for env, a in zip(left, self.tensors, strict=False)]
+            [np.trace(extend(env, a, -1)).real for env, a in zip(left, self.tensors, strict=False)]
         )
 
     def correlations(self) -> NDArray[np.float64]:
         """Return <Z_i Z_j>, shape [site, site], ones on the diagonal. Not connected."""
         matrix = np.eye(self.sites)
         left = environments(self.tensors)
-        started = np.empty((0, 1, 1))  # [site i, left, left'], with Z_i inside
+        started: NDArray[Any] = np.empty((0, 1, 1))  # [site i, left, left'], with Z_i inside
         for j, a in enumerate(self.tensors):
             # Right of site j the contraction is 1 (right-canonical), so a trace closes it.
-            matrix[:j, j] = matrix[j, :j] = np.trace(extend(started, a, -1), axis1=1, axis2=2)
+            matrix[:j, j] = matrix[j, :j] = np.trace(extend(started, a, -1), axis1=1, axis2=2).real
             started = np.concatenate([extend(started, a, 1), extend(left[j], a, -1)[None]])
         return matrix
 
@@ -181,7 +194,7 @@ class MPS:
     def expectation(self, operator: Hamiltonian) -> float:
         """Return <operator> of a sum of Pauli strings, exactly.
 
-        A string with an odd number of Y is imaginary, and its mean 0, as the state is real.
+        A string with an odd number of Y is imaginary, so its mean is 0 if the state is real.
 
         Raises:
             InputError: the numbers of sites differ.
@@ -191,16 +204,20 @@ class MPS:
                 f"operator: has {operator.sites} sites, but the state has {self.sites} sites"
             )
         left, total = environments(self.tensors), 0.0
-        for term in filter(attrgetter("is_real"), operator.terms):
+        terms = operator.terms if self.is_complex else filter(attrgetter("is_real"), operator.terms)
+        for term in terms:
             both = term.flips | term.signs
             first, last = (both & -both).bit_length() - 1, both.bit_length() - 1
             env = left[max(0, first)]
             for site in range(max(0, first), last + 1):
                 a = self.tensors[site]
                 flipped, sign = term.flips >> site & 1, 1 - 2 * (term.signs >> site & 1)
-                env = a[:, flipped].T @ env @ a[:, 0] + sign * (a[:, 1 - flipped].T @ env @ a[:, 1])
+                bra = conjugate(a)
+                env = bra[:, flipped].T @ env @ a[:, 0] + sign * (
+                    bra[:, 1 - flipped].T @ env @ a[:, 1]
+                )
             # Right of the string the contraction is 1 (right-canonical), so a trace closes it.
-            total += term.real_weight * float(np.trace(env))
+            total += float((term.weight * np.trace(env)).real)
         return total
 
     def magnetization_distribution(self) -> NDArray[np.float64]:
@@ -208,15 +225,16 @@ class MPS:
 
         By one environment for each number of ones so far.
         """
-        by_ones = np.ones((1, 1, 1))  # [ones, left, left']
+        by_ones: NDArray[Any] = np.ones((1, 1, 1))  # [ones, left, left']
         for tensor in self.tensors:
+            shape = (len(by_ones) + 1, tensor.shape[2], tensor.shape[2])
             zero, one = tensor[:, 0], tensor[:, 1]
-            grown = np.zeros((len(by_ones) + 1, tensor.shape[2], tensor.shape[2]))
-            grown[:-1] = zero.T @ by_ones @ zero
-            grown[1:] += one.T @ by_ones @ one
+            grown = np.zeros(shape, dtype=tensor.dtype)
+            grown[:-1] = conjugate(zero).T @ by_ones @ zero
+            grown[1:] += conjugate(one).T @ by_ones @ one
             by_ones = grown
         # Rounding may make a probability of 0 negative, about -1e-17.
-        return np.maximum(by_ones[:, 0, 0], 0.0)
+        return np.maximum(by_ones[:, 0, 0].real, 0.0)
 
     def abs_magnetization(self) -> float:
         """Return <|m|>, with m = sum_i Z_i / N, exactly, at any N."""
@@ -226,8 +244,8 @@ class MPS:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one NetCDF file of kind 'mps', a variable `tensor_<i>` for each site.
 
-        A `Hamiltonian` is saved as `pauli` [term, site] and `coefficient` [term], with any
-        positions of its sites as `position` [site, axis].
+        Imaginary parts are in `imaginary_<i>`. A `Hamiltonian` is saved as `pauli` [term, site] and
+        `coefficient` [term], with any positions of its sites as `position` [site, axis].
 
         Raises:
             OSError: the file cannot be written; an old file is then unchanged.
@@ -250,10 +268,13 @@ class MPS:
             if self.model.name:  # NetCDF has no empty attributes
                 attributes["hamiltonian"] = self.model.name
             variables = variables_of(self.model)
-        variables |= {
-            f"tensor_{i}": ((f"bond_{i}", "physical", f"bond_{i + 1}"), tensor, {"units": "1"})
-            for i, tensor in enumerate(self.tensors)
-        }
+        if self.origin:
+            attributes["origin"] = self.origin
+        for i, tensor in enumerate(self.tensors):
+            over = (f"bond_{i}", "physical", f"bond_{i + 1}")
+            variables[f"tensor_{i}"] = (over, tensor.real, {"units": "1"})
+            if self.is_complex:
+                variables[f"imaginary_{i}"] = (over, tensor.imag, {"units": "1"})
         return write_arrays(path, variables, attributes, "mps")
 
 
@@ -273,16 +294,22 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
             field, coupling = float(attributes["field"]), float(attributes["coupling"])
             model = TFIM(sites=sites, field=field, coupling=coupling)
         names = [f"tensor_{i}" for i in range(sites)]
+        found = {name for name, (dims, _) in stored.variables.items() if dims != (name,)}
+        if "imaginary_0" in found:
+            names += [f"imaginary_{i}" for i in range(sites)]
         others: tuple[str, ...] = () if isinstance(model, TFIM | None) else VARIABLES
         if isinstance(model, Hamiltonian) and model.positions is not None:
             others += (POSITION,)
-        found = {name for name, (dims, _) in stored.variables.items() if dims != (name,)}
         if found != {*names, *others}:
             raise InputError(f"needs exactly the variables tensor_0 .. tensor_{sites - 1}")
-        tensors = tuple(stored.variables[name][1] for name in names)
+        tensors = tuple(stored.variables[name][1] for name in names[:sites])
+        if len(names) > sites:
+            imaginary = (stored.variables[name][1] for name in names[sites:])
+            tensors = tuple(a + 1j * b for a, b in zip(tensors, imaginary, strict=True))
         numbers = ("energy", "energy_variance", "truncation_error")
         energy, variance, truncation_error = (float(attributes[name]) for name in numbers)
-        return MPS(tensors, energy, variance, truncation_error, model)
+        origin = str(attributes.get("origin", ""))
+        return MPS(tensors, energy, variance, truncation_error, model, origin)
     except KeyError as error:
         raise InputError(f"{path}: attribute {error} is missing; write the state again") from None
     except (InputError, TypeError, ValueError) as error:
@@ -290,11 +317,10 @@ def load_mps(path: str | os.PathLike[str]) -> MPS:
 
 
 def mps_from_tensors(tensors: Sequence[ArrayLike]) -> MPS:
-    """Return the normalised state of any real tensors [left, physical, right] in the Z basis.
+    """Return the normalised state of any tensors [left, physical, right] in the Z basis.
 
     Raises:
-        InputError: the tensors do not fit together, are not real and finite, or give the zero
-            state.
+        InputError: the tensors do not fit together, are not finite, or give the zero state.
     """
     return MPS(right_canonical(check_chain(tensors)))
 
@@ -305,7 +331,7 @@ def mps_from_vector(
     max_bond: int | None = None,
     svd_min: float = 1e-14,
 ) -> MPS:
-    """Return the state with the given real amplitudes [2^N], normalised, by successive SVDs.
+    """Return the state with the given amplitudes [2^N], normalised, by successive SVDs.
 
     Args:
         vector: amplitudes at index sum_i bit_i 2^i; 2 to 20 sites.
@@ -314,7 +340,7 @@ def mps_from_vector(
         svd_min: singular values below this, relative to the norm, are dropped.
 
     Raises:
-        InputError: the vector is not real, finite, nonzero and of length 2^N.
+        InputError: the vector is not finite, nonzero and of length 2^N.
     """
     psi = np.asarray(vector)
     sites = psi.size.bit_length() - 1
@@ -323,15 +349,16 @@ def mps_from_vector(
             f"vector: must have 2^N amplitudes with N from 2 to {EXACT_SITES}, found shape"
             f" {psi.shape}"
         )
-    psi = check_real("vector", psi)
+    psi = check_numbers("vector", psi)
     if not psi.any():
         raise InputError("vector: needs a nonzero amplitude, found only 0")
     # By a power of 2, which rounds nothing: squares of any amplitudes are then floats.
-    psi = np.ldexp(psi, -np.frexp(np.abs(psi).max())[1])
+    parts = psi.view(np.float64)
+    psi = np.ldexp(parts, -np.frexp(np.abs(parts).max())[1]).view(psi.dtype)
     norm = np.linalg.norm(psi)
     limit = psi.size if max_bond is None else check_count("max_bond", max_bond, 1)
 
-    tensors: list[NDArray[np.float64]] = []
+    tensors: list[NDArray[Any]] = []
     worst = 0.0
     rest = (psi / norm)[:, None]  # [bits of the sites not yet split off, right bond]
     for site in reversed(range(1, sites)):
@@ -348,7 +375,7 @@ def mps_from_vector(
         return state
     psi = state.to_vector()
     h_psi = model.apply_hamiltonian(psi)
-    energy = float(psi @ h_psi)
+    energy = float((conjugate(psi) @ h_psi).real)
     # |(H - E) psi|^2, as <H^2> - E^2 would cancel to rounding error.
-    variance = float(((h_psi - energy * psi) ** 2).sum())
+    variance = float((as_real(h_psi - energy * psi) ** 2).sum())
     return MPS(state.tensors, energy, variance, worst, model)

@@ -12,6 +12,8 @@ Bit 0 is Z = +1, bit 1 is Z = -1; a configuration has index sum_i bit_i 2^i, sit
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -106,7 +108,7 @@ class TFIM(Settings):
         a = midpoint(self.sites)
         return np.array([np.linalg.det(q[a:b, a + 1 : b + 1]) for b in range(a, self.sites)])
 
-    def apply_hamiltonian(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply_hamiltonian(self, vector: NDArray[Any]) -> NDArray[Any]:
         """Return H |vector> for amplitudes over all 2^N configurations, shape [configuration].
 
         Raises:
@@ -180,7 +182,7 @@ def _polar_factor(model: TFIM) -> NDArray[np.float64]:
     return u @ vt
 
 
-def _flip(vector: NDArray[np.float64], site: int) -> NDArray[np.float64]:
+def _flip(vector: NDArray[Any], site: int) -> NDArray[Any]:
     """Apply X to one site: return the amplitudes with that bit flipped."""
     return vector.reshape(-1, 2, 2**site)[:, ::-1].ravel()
 

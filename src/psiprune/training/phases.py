@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -148,6 +148,58 @@ def train_phases(
         >>> pp.train_phases(pp.Shots(bits, basis=bases), starts=1).probabilities("Y").round(2)
         array([1., 0.])
     """
+    fits = independent_fits(
+        shots,
+        hidden=hidden,
+        phase_hidden=phase_hidden,
+        start=start,
+        starts=starts,
+        epochs=epochs,
+        seed=seed,
+        callback=callback,
+        checkpoints=checkpoints,
+        progress=progress,
+    )
+    best = fits[0]
+    equal = equally_likely(fits)
+    agreement = min(best.rbm.fidelity(state.rbm) for state in equal)
+    provenance: dict[str, str | int | float] = {
+        "training_shots": len(shots),
+        "bases": len(shots.bases),
+        "seed": seed,
+        "epochs": epochs,
+        "epochs_done": best.epoch,
+        "converged": int(best.done),
+        "log_likelihood": best.log_likelihood,
+        "starts": len(fits),
+        "equally_likely": len(equal),
+        "agreement": agreement,
+    }
+    if agreement < _SAME_STATE:
+        problem = (
+            f"{len(equal)} of {len(fits)} fits describe the shots equally well, but are different "
+            f"states (least fidelity {agreement:.3f}): these bases do not determine the phases; "
+            "measure pairs of sites in X and Y too"
+        )
+        warnings.warn(problem, TrainingWarning, stacklevel=2)
+        provenance["training_warnings"] = problem
+    return replace(best.rbm, provenance=provenance)
+
+
+def independent_fits(
+    shots: Shots,
+    *,
+    hidden: int | None = None,
+    phase_hidden: int | None = None,
+    start: PhaseRBM | None = None,
+    starts: int = 4,
+    epochs: int = 300,
+    seed: int = 0,
+    callback: Callback | None = None,
+    checkpoints: Checkpoints | None = None,
+    progress: bool = True,
+) -> list[PhaseState]:
+    """Return all fits of `train_phases`, whose arguments it takes, the likeliest first."""
     seed = check_seed(seed)
     starts, epochs = check_count("starts", starts, 1), check_count("epochs", epochs, 0)
     data = frequencies_for(shots, start)
@@ -164,30 +216,14 @@ def train_phases(
                 own = derive_seed(seed, Stream.PHASE_START, number)
                 begin = new_phase_rbm(shots, units, phase_units, own, checkpoints)
             fits.append(fit_phases(begin, data, epochs, callback, checkpoints))
-    best = max(fits, key=lambda state: state.log_likelihood)
-    equal = [state for state in fits if _equally_likely(state, best, len(shots))]
-    agreement = min(best.rbm.fidelity(state.rbm) for state in equal)
-    provenance: dict[str, str | int | float] = {
-        "training_shots": len(shots),
-        "bases": len(shots.bases),
-        "seed": seed,
-        "epochs": epochs,
-        "epochs_done": best.epoch,
-        "converged": int(best.done),
-        "log_likelihood": best.log_likelihood,
-        "starts": starts,
-        "equally_likely": len(equal),
-        "agreement": agreement,
-    }
-    if agreement < _SAME_STATE:
-        problem = (
-            f"{len(equal)} of {starts} fits describe the shots equally well, but are different "
-            f"states (least fidelity {agreement:.3f}): these bases do not determine the phases; "
-            "measure pairs of sites in X and Y too"
-        )
-        warnings.warn(problem, TrainingWarning, stacklevel=2)
-        provenance["training_warnings"] = problem
-    return replace(best.rbm, provenance=provenance)
+    return sorted(fits, key=lambda state: -state.log_likelihood)
+
+
+def equally_likely(fits: Sequence[PhaseState]) -> list[PhaseState]:
+    """Return those of some fits, the likeliest first, within 2 nats of it on all shots."""
+    best = fits[0]
+    shots = best.data.shots.sum()
+    return [fit for fit in fits if (best.log_likelihood - fit.log_likelihood) * shots < _EQUAL_NATS]
 
 
 def frequencies_for(shots: Shots, rbm: PhaseRBM | None = None) -> BasisFrequencies:
@@ -309,7 +345,3 @@ def _check_units(start: PhaseRBM, hidden: int | None, phase_hidden: int | None) 
             raise InputError(
                 f"{name}: must be omitted or {has}, as in the state to start from, found {given}"
             )
-
-
-def _equally_likely(state: PhaseState, best: PhaseState, shots: int) -> bool:
-    return (best.log_likelihood - state.log_likelihood) * shots < _EQUAL_NATS

@@ -1,0 +1,146 @@
+"""Whether shots in several bases determine a state with phases, and which bases would help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psiprune.data.shots import Shots
+from psiprune.metrics.phase_held_out import BasisFit, held_out_by_basis, split_by_basis
+from psiprune.metrics.phase_information import (
+    PhaseInformation,
+    candidate_bases,
+    distinguishing_bases,
+    phase_information,
+    suggested_bases,
+)
+from psiprune.rbm.phase import PhaseRBM
+from psiprune.training.phases import equally_likely, independent_fits
+
+#: Fidelity of equally likely fits, mean infidelity and deviation of held-out shots up to which a
+#: state counts as determined.
+_AGREEMENT, _INFIDELITY, _DEVIATION = 0.9, 0.1, 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Identifiability:
+    """Whether shots determine a state with phases.
+
+    Attributes:
+        fits: (nats below the likeliest on all training shots, fidelity with it) of each fit.
+        agreement: least fidelity of the likeliest with those within 2 nats of it.
+        held_out: how the likeliest describes held-out shots of each basis.
+        information: fractions of the information about the state that the shots carry.
+        infidelity: mean infidelity of a fit to so many shots, by these fractions.
+        suggested: bases that would lower it most, each with the infidelity then, for a tenth of the
+            shots more in each, one after the other.
+        distinguishing: bases that tell the likeliest and the most different of the equally likely
+            fits apart, with nats per shot; empty where these agree.
+        rbm: the likeliest fit to the training part of the shots.
+    """
+
+    fits: tuple[tuple[float, float], ...]
+    agreement: float
+    held_out: tuple[BasisFit, ...]
+    information: PhaseInformation
+    infidelity: float
+    suggested: tuple[tuple[str, float], ...]
+    distinguishing: tuple[tuple[str, float], ...]
+    rbm: PhaseRBM
+
+    @property
+    def determined(self) -> bool:
+        """Whether the fits agree (0.9), infidelity is at most 0.1, and no basis deviates by 4."""
+        worst = max((abs(fit.z) for fit in self.held_out), default=0.0)
+        return (
+            self.agreement >= _AGREEMENT and self.infidelity <= _INFIDELITY and worst <= _DEVIATION
+        )
+
+    def __repr__(self) -> str:
+        """Return the result in one line."""
+        word = "determined" if self.determined else "not determined"
+        return (
+            f"Identifiability({word}: agreement {self.agreement:.4f}, infidelity "
+            f"{self.infidelity:.3g}, {len(self.held_out)} bases)"
+        )
+
+    def __str__(self) -> str:
+        """Return all numbers as text."""
+        lines = [repr(self), "fits: nats below the likeliest, fidelity with it"]
+        lines += [f"  {nats:10.2f}  {fidelity:.4f}" for nats, fidelity in self.fits]
+        lines.append("held-out shots: log-likelihood, expected of the state, deviation in errors")
+        lines += [
+            f"  {fit.basis}  {fit.shots:8,}  {fit.log_likelihood:.4f}  {fit.expected:.4f}  "
+            f"{fit.z:+.1f}"
+            for fit in self.held_out
+        ]
+        lines.append("a tenth of the shots more in these bases, one after the other: infidelity")
+        lines += [f"  {basis}  {infidelity:.4f}" for basis, infidelity in self.suggested]
+        if self.distinguishing:
+            lines.append("bases that tell the equally likely fits apart: nats per shot")
+            lines += [f"  {basis}  {nats:.4f}" for basis, nats in self.distinguishing]
+        return "\n".join(lines)
+
+
+def identifiability(
+    shots: Shots,
+    *,
+    hidden: int | None = None,
+    phase_hidden: int | None = None,
+    starts: int = 4,
+    epochs: int = 300,
+    held_out: float = 0.2,
+    seed: int = 0,
+    progress: bool = True,
+) -> Identifiability:
+    """Find out whether shots in several bases determine a state, and which bases would help.
+
+    Fits to four fifths of the shots start from independent weights. Where equally likely ones are
+    different states, the bases do not tell these apart, however many the shots. Where they agree,
+    the Fisher information says how well so many shots determine the state, in theory; held-out
+    shots say whether the state describes each basis.
+
+    Args:
+        shots: shots with a basis each, up to 16 sites.
+        hidden: as in `train_phases`.
+        phase_hidden: as in `train_phases`.
+        starts: independent fits.
+        epochs: the most steps of each.
+        held_out: fraction of the shots of each basis that the fits do not see.
+        seed: of the initial weights and of the split.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: as in `train_phases`, or a number is out of range.
+    """
+    training, test = split_by_basis(shots, held_out, seed)
+    fits = independent_fits(
+        training,
+        hidden=hidden,
+        phase_hidden=phase_hidden,
+        starts=starts,
+        epochs=epochs,
+        seed=seed,
+        progress=progress,
+    )
+    best, number = fits[0], len(training)
+    compared = [
+        ((best.log_likelihood - fit.log_likelihood) * number, best.rbm.fidelity(fit.rbm))
+        for fit in fits
+    ]
+    other = min(equally_likely(fits), key=lambda fit: best.rbm.fidelity(fit.rbm))
+    agreement = best.rbm.fidelity(other.rbm)
+    data, candidates = best.data, candidate_bases(shots.sites)
+    information = phase_information(best.rbm, data.bases, data.shots / number)
+    distinguishing = []
+    if agreement < _AGREEMENT:
+        distinguishing = distinguishing_bases(best.rbm, other.rbm, candidates)
+    return Identifiability(
+        fits=tuple(compared),
+        agreement=agreement,
+        held_out=tuple(held_out_by_basis(best.rbm, test)),
+        information=information,
+        infidelity=information.infidelity(number),
+        suggested=tuple(suggested_bases(best.rbm, information, number, candidates)),
+        distinguishing=tuple(distinguishing),
+        rbm=best.rbm,
+    )
