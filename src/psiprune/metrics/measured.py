@@ -89,7 +89,7 @@ def measure_observables(
     if isinstance(of, MPS):
         return _of_state(of, as_observables(observables, of.sites), seed)
     shots = as_shots(of)
-    shots = check_sites(shots, shots.sites, "the shots")
+    shots = check_sites(shots, shots.sites, "an observable of bits")
     found = as_observables(observables, shots.sites)
     for name, each in found.items():
         if isinstance(each, PauliObservable):
