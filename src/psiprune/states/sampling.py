@@ -89,8 +89,8 @@ def _in_basis(state: MPS, basis: str, shots: int, seed: int, number: int) -> NDA
 
     def draw(chunk: int) -> None:
         rows = bits[chunk * CHUNK : (chunk + 1) * CHUNK]
-        uniform = generator_for(seed, stream, *words, chunk).random((CHUNK, state.sites))
-        rows[:] = draw_bits(tensors, uniform[: len(rows)])
+        uniform = generator_for(seed, stream, *words, chunk).random(rows.shape)
+        rows[:] = draw_bits(tensors, uniform)
         count("shots", len(rows))
 
     map_threads(draw, range(-(-shots // CHUNK)))
