@@ -26,6 +26,7 @@ __all__ = [
     "PauliBases",
     "PhaseLevel",
     "PhaseRBM",
+    "PhaseReport",
     "PruneSettings",
     "PsipruneError",
     "ReadoutError",
@@ -49,6 +50,7 @@ __all__ = [
     "entanglement",
     "evaluate",
     "evaluate_on_shots",
+    "evaluate_phases",
     "exclude_clusters",
     "exclude_matched_control",
     "export_rbm",
@@ -130,6 +132,7 @@ from .metrics.against_state import evaluate
 from .metrics.entanglement import Entanglement, entanglement
 from .metrics.measure import Measure
 from .metrics.measured import measure_observables
+from .metrics.phase_report import PhaseReport, evaluate_phases
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity
 from .metrics.shots_report import ShotsReport
 from .metrics.state_report import Report
