@@ -26,6 +26,7 @@ __all__ = [
     "PauliBases",
     "PhaseLevel",
     "PhaseRBM",
+    "PhaseReport",
     "PruneSettings",
     "PsipruneError",
     "QMCSample",
@@ -51,6 +52,7 @@ __all__ = [
     "entanglement",
     "evaluate",
     "evaluate_on_shots",
+    "evaluate_phases",
     "exclude_clusters",
     "exclude_matched_control",
     "export_rbm",
@@ -137,6 +139,7 @@ from .metrics.entanglement import Entanglement, entanglement
 from .metrics.mask_for_shots import mask_for_shots
 from .metrics.measure import Measure
 from .metrics.measured import measure_observables
+from .metrics.phase_report import PhaseReport, evaluate_phases
 from .metrics.readout import ReadoutSensitivity, readout_sensitivity
 from .metrics.shots_report import ShotsReport
 from .metrics.state_report import Report

@@ -31,7 +31,9 @@ def evaluate_command(
     """Compare an RBM with a state or with shots.
 
     Against a state: KL divergence, fidelity, energy, |m|, C(d), entropies. Against shots, which
-    should not be those it was trained on: log-likelihood, m, |m|, nearest-neighbour ZZ and C(d).
+    should not be those it was trained on: log-likelihood, m, |m|, nearest-neighbour ZZ and C(d). A
+    state with phases: fidelity, KL divergence in Z, energy and observables, or log-likelihood by
+    basis.
 
     Args:
         rbm: file of the RBM
@@ -45,6 +47,12 @@ def evaluate_command(
     from psiprune.metrics.entropy_observable import entropies_at
     from psiprune.rbm.serialization import load_rbm
 
+    if kind_of(rbm) == "phase_rbm":
+        from psiprune.cli.phases import evaluate_phase_rbm
+
+        others = {"--draws": measure, "--readout": readout, "--cut": cut or None}
+        evaluate_phase_rbm(rbm, reference, observable, others, json)
+        return
     draws = (measure or MeasureSettings()).draws
     machine, kind = load_rbm(rbm), kind_of(reference)
     observable = (*observable, *entropies_at(cut, machine.visible))

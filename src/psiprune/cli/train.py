@@ -52,6 +52,7 @@ def train_command(
     *,
     out: Out,
     hidden: Int | None = None,
+    phase_hidden: Int | None = None,
     seed: Int = 0,
     mask: Path | None = None,
     method: Annotated[AnyMethod | None, Flat] = None,
@@ -68,11 +69,16 @@ def train_command(
 ) -> None:
     """Train an RBM on shots; rerun the same command to resume.
 
+    Shots in several bases train a state with phases, up to 16 sites: an RBM for the amplitudes and
+    one for the phases. They take --hidden, --phase-hidden and --seed.
+
     Args:
         shots: file of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
         out: file to write the RBM to
         hidden: number of hidden units (default: that of the mask, else half the number of sites, or
             up to 18 sites all of it where that clearly misses structure of the shots)
+        phase_hidden: hidden units of the RBM of the phases, for shots in several bases (default:
+            twice those of the amplitudes)
         seed: random seed of the initial weights, the order of the shots and the Gibbs chains
         mask: which weights exist: an RBM file whose mask to use, or .npy or text of 0 and 1 with
             one row per hidden unit (see psiprune mask); default: all
@@ -109,6 +115,25 @@ def train_command(
     check_suffix(out, NETCDF)
     check_new(out)
     data = with_readout(read_shots(shots), readout)
+    if len(data.bases) > 1:
+        from psiprune.cli.phases import train_on_bases
+
+        others = {
+            "--mask": mask,
+            "--method and its settings": method,
+            "--initial": initial,
+            "--config": config,
+            "--keep-epochs": keep_epochs or None,
+            "--history": history,
+            "--folds": folds or None,
+        }
+        train_on_bases(data, out, hidden, phase_hidden, seed, others, json)
+        return
+    if phase_hidden is not None:
+        raise InputError(
+            f"--phase-hidden: is for shots in several bases, but all of {shots} are in "
+            f"{data.bases[0][0]}; omit it"
+        )
     units = max(1, data.sites // 2) if hidden is None else check_count("--hidden", hidden, 1)
     mask_array = None if mask is None else read_mask(mask)
     if mask_array is not None:

@@ -115,6 +115,8 @@ def _of_bases(shots: Shots, observables: dict[str, Observable], seed: int) -> di
             mean = pauli_mean(name, each.operator, shots)
             measured[name] = Measured(mean.value, mean.error)
         else:
+            if isinstance(each, EntropyObservable):
+                each.check_diagonal(name)
             measured |= _of_shots(shots.in_basis("Z"), {name: each}, seed)
     return measured
 

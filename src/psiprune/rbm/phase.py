@@ -22,6 +22,7 @@ from psiprune.rbm.serialization import provenance_of, rbm_of_arrays
 from psiprune.states.basis_rotation import rotate
 from psiprune.states.expectation import expectation
 from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.mps import MPS
 
 Complex128 = NDArray[np.complex128]
 _NETWORKS = ("amplitude", "phase")
@@ -148,7 +149,7 @@ class PhaseRBM:
         """
         return expectation(self.vector, operator)
 
-    def fidelity(self, other: PhaseRBM | ArrayLike) -> float:
+    def fidelity(self, other: PhaseRBM | MPS | ArrayLike) -> float:
         """Return |<psi|other>|^2 with another state, or with its amplitudes [2^N]; up to 20 sites.
 
         Amplitudes are normalised first.
@@ -156,7 +157,10 @@ class PhaseRBM:
         Raises:
             InputError: there are other than 2^N amplitudes, or none differs from 0.
         """
-        given = other.vector if isinstance(other, PhaseRBM) else np.asarray(other)
+        if isinstance(other, PhaseRBM):
+            given = other.vector
+        else:
+            given = other.to_vector() if isinstance(other, MPS) else np.asarray(other)
         if given.shape != self.vector.shape:
             raise InputError(
                 f"other: must have 2^{self.visible} amplitudes, found shape {given.shape}"

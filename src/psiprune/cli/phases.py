@@ -1,0 +1,138 @@
+"""What `train` and `evaluate` do with shots in several bases and states with phases."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psiprune.cli.app import new_dataset, show
+from psiprune.core.exceptions import InputError
+from psiprune.io.work_status import note_kept
+
+if TYPE_CHECKING:
+    from psiprune.data.shots import Shots
+
+
+def train_on_bases(
+    data: Shots,
+    out: Path,
+    hidden: int | None,
+    phase_hidden: int | None,
+    seed: int,
+    others: Mapping[str, object],
+    json: bool,
+) -> None:
+    """Train a state with phases and print the result.
+
+    Raises:
+        InputError: one of the other options is given, or as in `train_phases`.
+    """
+    from psiprune.io.checkpoint import Checkpoints
+    from psiprune.training.phases import train_phases
+
+    _refuse(others, f"{data.source} has shots in {len(data.bases)} bases")
+    note_kept()
+    with new_dataset(out), Checkpoints(out) as checkpoints:
+        rbm = train_phases(
+            data, hidden=hidden, phase_hidden=phase_hidden, seed=seed, checkpoints=checkpoints
+        )
+        rbm.save(out)
+    made = rbm.provenance
+    numbers = {
+        "file": str(out),
+        "visible": rbm.visible,
+        "hidden": rbm.amplitude.hidden,
+        "phase_hidden": rbm.phase.hidden,
+        "weights": rbm.number_of_weights,
+        "bases": made["bases"],
+        "epochs": made["epochs_done"],
+        "converged": bool(made["converged"]),
+        "log_likelihood": made["log_likelihood"],
+        "starts": made["starts"],
+        "equally_likely": made["equally_likely"],
+        "agreement": made["agreement"],
+        "training_warnings": [],
+    }
+    ending = "converged" if made["converged"] else "not converged"
+    show(
+        numbers,
+        f"{out}: {rbm.visible} sites, {rbm.amplitude.hidden} hidden units for the amplitudes and "
+        f"{rbm.phase.hidden} for the phases, {rbm.number_of_weights} weights\n"
+        f"{made['epochs_done']} steps over {len(data)} shots in {made['bases']} bases, {ending}; "
+        f"log-likelihood {made['log_likelihood']:.6g} nats per shot\n"
+        f"{made['equally_likely']} of {made['starts']} fits equally likely, least fidelity "
+        f"{made['agreement']:.4f}",
+        json,
+    )
+
+
+def evaluate_phase_rbm(
+    rbm: Path,
+    reference: Path,
+    observables: tuple[str, ...],
+    others: Mapping[str, object],
+    json: bool,
+) -> None:
+    """Compare a state with phases with a state or with shots, and print the result.
+
+    Raises:
+        InputError: one of the other options is given, or a file is invalid.
+    """
+    from psiprune.io.netcdf import kind_of
+    from psiprune.rbm.phase import load_phase_rbm
+
+    _refuse(others, f"{rbm} is a state with phases, which is evaluated exactly")
+    machine = load_phase_rbm(rbm)
+    if kind_of(reference) == "mps":
+        from psiprune.metrics.phase_report import evaluate_phases
+        from psiprune.states.mps import load_mps
+
+        with redirect_stdout(sys.stderr):  # functions of users may print
+            report = evaluate_phases(machine, load_mps(reference), observables)
+        lines = [f"fidelity  {report.fidelity:.6f}", f"KL in Z   {report.kl:.6g} nats"]
+        lines += [
+            f"{name}: {mean:.6g}, of the state {exact:.6g}"
+            for name, (mean, exact) in report.observables.items()
+        ]
+        means = {
+            name: {"rbm": mean, "state": exact}
+            for name, (mean, exact) in report.observables.items()
+        }
+        show(
+            {"fidelity": report.fidelity, "kl": report.kl, "observables": means},
+            "\n".join(lines),
+            json,
+        )
+        return
+    from psiprune.data.shots import read_shots, without_readout_error
+    from psiprune.metrics.phase_held_out import held_out_by_basis
+
+    if observables:
+        raise InputError("--observable: is compared with a state, found shots; omit it")
+    shots = without_readout_error(read_shots(reference), "the likelihood in several bases")
+    fits = held_out_by_basis(machine, shots)
+    mean = sum(fit.log_likelihood * fit.shots for fit in fits) / len(shots)
+    width = max(5, machine.visible)
+    lines = [
+        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots",
+        f"{'basis':<{width}}  {'shots':>8}  {'nats':>9}  {'of the RBM':>10}  {'deviation':>9}",
+    ]
+    lines += [
+        f"{fit.basis:<{width}}  {fit.shots:>8}  {fit.log_likelihood:>9.4f}  {fit.expected:>10.4f}  "
+        f"{fit.z:>+9.1f}"
+        for fit in fits
+    ]
+    show(
+        {"log_likelihood": mean, "shots": len(shots), "bases": [fit._asdict() for fit in fits]},
+        "\n".join(lines),
+        json,
+    )
+
+
+def _refuse(options: Mapping[str, object], reason: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"{name}: cannot be used here: {reason}; omit it")

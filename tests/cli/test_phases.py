@@ -1,0 +1,100 @@
+"""Shots in several bases from the command line: train and evaluate states with phases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import tiny
+from outcomes import json_of, text_of
+from psiprune.metrics.phase_held_out import held_out_by_basis
+from psiprune.metrics.phase_report import evaluate_phases
+from refusals import check_refusal
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A quench of three sites: the state, shots in several bases, and the state trained on them."""
+    made = tmp_path_factory.mktemp("phases")
+    state = pp.quench(pp.TFIM(sites=3, field=1.0), 0.6, progress=False)
+    state.save(made / "state.nc")
+    pp.sample(state, 3000, seed=1, bases="all-pairs", progress=False).save(made / "shots.nc")
+    pp.sample(state, 100, seed=1, progress=False).save(made / "z.nc")
+    command = ("train", made / "shots.nc", "--out", made / "rbm.nc", "--hidden=2", "--seed=3")
+    (made / "trained.json").write_text(text_of(tiny.call(*command, "--json")))
+    return made
+
+
+def test_train_writes_the_state_of_train_phases(folder: Path, tmp_path: Path) -> None:
+    made = pp.load_phase_rbm(folder / "rbm.nc")
+    expected = pp.train_phases(pp.read_shots(folder / "shots.nc"), hidden=2, seed=3)
+    np.testing.assert_array_equal(made.vector, expected.vector)
+    assert dict(made.provenance) == dict(expected.provenance)
+    assert made.fidelity(pp.load_mps(folder / "state.nc")) > 0.98
+    command = ("train", folder / "shots.nc", "--out", tmp_path / "b.nc", "--hidden=2", "--seed=3")
+    text = text_of(tiny.call(*command))
+    for fact in ("3 sites", "2 hidden", "4 for the phases", "18 weights", "7 bases", "3000 shots"):
+        assert fact in text
+    assert (tmp_path / "b.nc").read_bytes() == (folder / "rbm.nc").read_bytes()
+
+
+def test_evaluate_against_a_state(folder: Path) -> None:
+    rbm, state = pp.load_phase_rbm(folder / "rbm.nc"), pp.load_mps(folder / "state.nc")
+    energy = "--observable=energy=-Z0 Z1 - Z1 Z2 - X0 - X1 - X2"
+    files = folder / "rbm.nc", folder / "state.nc"
+    command = ("evaluate", *files, "--observable=Y0 Z1", energy)
+    found = json_of(tiny.call(*command, "--json"))
+    report = evaluate_phases(rbm, state, ["Y0 Z1"])
+    assert found["fidelity"] == pytest.approx(rbm.fidelity(state))
+    assert found["kl"] == pytest.approx(report.kl)
+    assert set(found["observables"]) == {"energy", "Y0_Z1"}
+    # The energy of all spins up is conserved: -J for each bond.
+    assert found["observables"]["energy"]["state"] == pytest.approx(-2)
+    assert found["observables"]["Y0_Z1"]["rbm"] == pytest.approx(report.observables["Y0_Z1"][0])
+    assert f"{report.fidelity:.6f}" in text_of(tiny.call(*command))
+
+
+def test_the_report_is_that_of_vectors(folder: Path) -> None:
+    rbm, state = pp.load_phase_rbm(folder / "rbm.nc"), pp.load_mps(folder / "state.nc")
+    p, q = np.abs(rbm.vector) ** 2, np.abs(state.to_vector()) ** 2
+    report = evaluate_phases(rbm, state, ["Y1"])
+    assert report.kl == pytest.approx(float(q @ np.log(q / p)))
+    turned = np.array([[0, -1j], [1j, 0]])
+    y1 = np.kron(np.eye(2), np.kron(turned, np.eye(2)))
+    psi, other = rbm.vector, state.to_vector()
+    means = [(each.conj() @ y1 @ each).real for each in (psi, other)]
+    assert report.observables["Y1"] == pytest.approx(tuple(means))
+    with pytest.raises(pp.InputError, match=r"must be a sum of Pauli strings .* found g2"):
+        evaluate_phases(rbm, state, ["g2"])
+
+
+def test_evaluate_on_shots(folder: Path) -> None:
+    rbm, shots = pp.load_phase_rbm(folder / "rbm.nc"), pp.read_shots(folder / "shots.nc")
+    command = ("evaluate", folder / "rbm.nc", folder / "shots.nc")
+    found = json_of(tiny.call(*command, "--json"))
+    fits = held_out_by_basis(rbm, shots)
+    assert [each["basis"] for each in found["bases"]] == [*shots.bases]
+    assert found["bases"][1]["log_likelihood"] == pytest.approx(fits[1].log_likelihood)
+    assert found["log_likelihood"] == pytest.approx(float(rbm.provenance["log_likelihood"]))
+    assert fits[1].basis in text_of(tiny.call(*command))
+
+
+@pytest.mark.parametrize(
+    ("command", "facts"),
+    [
+        ("train {in}/shots.nc --out {out} --folds 5", ["--folds", 7, "omit it"]),
+        ("train {in}/shots.nc --out {out} --epochs 5", ["--method and its settings", 7]),
+        ("train {in}/z.nc --out {out} --phase-hidden 3", ["--phase-hidden", "Z", "omit it"]),
+        ("evaluate {in}/rbm.nc {in}/state.nc --draws 100", ["--draws", "exactly"]),
+        ("evaluate {in}/rbm.nc {in}/z.nc --observable X0", ["--observable", "shots"]),
+        ("prune {in}/rbm.nc {in}/z.nc --out {out}", ["rbm.nc", "'phase_rbm'"]),
+    ],
+)
+def test_what_is_refused(folder: Path, tmp_path: Path, command: str, facts: list[object]) -> None:
+    names = {"in": folder, "out": tmp_path / "out.nc"}
+    line = tiny.refusal(tiny.call(*(word.format(**names) for word in command.split(" "))))
+    check_refusal(line, *facts)
+    assert list(tmp_path.iterdir()) == []
