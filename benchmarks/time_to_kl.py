@@ -3,7 +3,9 @@
 At 18 x 9, h = 1, on the same 10^5 shots. QuCumber trains with CD-1 at lr 0.01, batch 100; the KL
 it ends at is the goal, and its time is that of the first epoch looked at that was as good. Ours
 trains to the end of each schedule below, five seeds; a schedule counts if all its seeds reach the
-goal, and its time is the longest of them. KL is the sum over all 2^18 states, against the exact
+goal, and its time is the longest of them. NetKet trains an RBM for psi by its driver QSR, for
+--netket steps of 1,000 shots; beside it stands the fastest schedule whose seeds all come as near.
+KL is the sum over all 2^18 states, against the exact
 ground state, and its evaluation is on no clock. One thread on both sides. QuCumber takes minutes;
 after fewer epochs (--epochs, --quick) its KL is a poor goal, and the ratio says little.
 """
@@ -36,8 +38,9 @@ USUAL_KL = 0.004
 
 
 def main() -> None:
-    args = peers.options(__doc__, epochs=500)
+    args = peers.options(__doc__, epochs=500, netket=2000)
     epochs = min(args.epochs, 20) if args.quick else args.epochs
+    steps = min(args.netket, 20) if args.quick else args.netket
     state = pp.ground_state(pp.TFIM(sites=SITES, field=1.0))
     shots = pp.sample(state, SHOTS, seed=peers.SEED)
     reference = reference_of(state)
@@ -55,7 +58,11 @@ def main() -> None:
         rows = [ours(shots, reference, schedule, goal, theirs) for schedule in SCHEDULES]
     print(f"goal: KL {goal:.5f}" + (f", QuCumber takes {theirs:.1f} s" if theirs else ""))
     peers.show(rows)
-    peers.save(args.json, {**about, "goal": goal, "QuCumber [s]": theirs}, time_to_kl=rows)
+    with peers.open_peer(args.peers, "peer_netket.py") as peer:
+        others = [netket(peer, shots, reference, steps, rows)] if peer else []
+    peers.show(others)
+    about |= {"goal": goal, "QuCumber [s]": theirs}
+    peers.save(args.json, about, time_to_kl=rows, netket=others)
 
 
 def exact_kl(rbm: pp.RBM, reference: Reference) -> float:
@@ -75,6 +82,26 @@ def usual(
     kls = [exact_kl(pp.RBM(*values), reference) for values in zip(*parameters, strict=True)]
     first = next(k for k, kl in enumerate(kls) if kl <= kls[-1])
     return kls[-1], float(times[every * (first + 1) - 1])
+
+
+def netket(
+    peer: peers.Peer, shots: pp.Shots, reference: Reference, steps: int, ours: list[peers.Row]
+) -> peers.Row:
+    """NetKet's KL and CPU seconds, and those of the fastest of our rows that is as near."""
+    states = ((np.arange(1 << SITES)[:, None] >> np.arange(SITES)) & 1).astype(np.uint8)
+    answer = peer.ask("fit", data=shots.bits, states=states, steps=steps)
+    log_p = 2.0 * np.load(peer.folder / "log_psi.npy")
+    assert reference.log_q is not None
+    kl = kl_divergence(reference.log_q, log_p - np.logaddexp.reduce(log_p))
+    about = ", ".join(f"{name} {number}" for name, number in peer.about.items())
+    row: peers.Row = {"peer": about, "steps": steps, "KL": kl, "seconds": answer["CPU seconds"]}
+    near = [each for each in ours if float(each["worst KL"] or 0) <= kl]
+    if near:
+        best = min(near, key=lambda each: float(each["seconds"] or 0))
+        there, here = answer["CPU seconds"], float(best["seconds"] or 0)
+        row |= {"ours": best["method"], "epochs": best["epochs"], "worst KL": best["worst KL"]}
+        row |= {"ours [s]": here, "ratio": there / here}
+    return row
 
 
 def ours(
