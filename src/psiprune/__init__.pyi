@@ -20,6 +20,7 @@ __all__ = [
     "IsingChain",
     "Level",
     "LogPartition",
+    "MaskChoice",
     "MasksSettings",
     "Measure",
     "NaturalGradient",
@@ -46,6 +47,7 @@ __all__ = [
     "TrainingWarning",
     "break_clusters",
     "calibrate_readout",
+    "choose_mask",
     "cluster_mask",
     "correlation_mask",
     "describe",
@@ -144,6 +146,7 @@ from .metrics.readout import ReadoutSensitivity, readout_sensitivity
 from .metrics.shots_report import ShotsReport
 from .metrics.state_report import Report
 from .pruning.before_training import pretraining_mask
+from .pruning.choose_mask import MaskChoice, choose_mask
 from .pruning.iterative import Level, prune
 from .pruning.phases import PhaseLevel, prune_phases
 from .pruning.rewire import rewire

@@ -124,7 +124,7 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--no-json" not in tiny.help_of(monkeypatch, "info")
     masks = tiny.help_of(monkeypatch, "mask")
     kinds = ("random", "cluster", "scale-free", "power-law", "nearest", "correlation", "break")
-    for name in (*kinds, "forbid"):
+    for name in (*kinds, "choose", "forbid"):
         assert re.search(rf"^│ {name} ", masks, re.MULTILINE)
 
 

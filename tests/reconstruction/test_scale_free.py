@@ -87,9 +87,19 @@ def test_between_sizes_of_the_same_kind_only() -> None:
     assert settings.between(more, Architecture(20, scale_free=True)) == wanted
 
 
+def test_links_follow_the_positions_of_the_sites() -> None:
+    places = pp.lattice_positions("square", 3, 4)
+    mask = pp.scale_free_mask(12, 6, positions=places)
+    np.testing.assert_array_equal(Architecture(6, scale_free=True).mask(12, places), mask)
+    assert Architecture(6).mask(12, places) is None
+
+
 @pytest.mark.slow
-def test_a_run_that_chooses_scale_free_links(tmp_path: Path) -> None:
-    shots = pp.sample(pp.ground_state(pp.TFIM(sites=SITES)), 4_000, seed=1)
+@pytest.mark.parametrize("on_a_chain", [True, False])
+def test_a_run_that_chooses_scale_free_links(tmp_path: Path, on_a_chain: bool) -> None:
+    places = None if on_a_chain else pp.lattice_positions("square", 3, 4)
+    model = pp.TFIM(sites=SITES) if on_a_chain else pp.TFIM2D(length=3, width=4, field=3.0)
+    shots = pp.sample(pp.ground_state(model), 4_000, seed=1)
     given: dict[str, Any] = {
         "hidden": 1,
         "scale_free": SITES,
@@ -103,7 +113,7 @@ def test_a_run_that_chooses_scale_free_links(tmp_path: Path) -> None:
     assert found.dataset["candidate_scale_free"].values.tolist() == [False, True]
     assert found.dataset.attrs["scale_free"] == 1
     assert (tmp_path / "run/choice/hidden-12-scale-free.nc").exists()
-    mask = pp.scale_free_mask(SITES)
+    mask = pp.scale_free_mask(SITES, positions=places)
     for seed in (0, 1):
         member = pp.load_rbm(tmp_path / f"run/ensemble/seed-{seed}.nc")
         np.testing.assert_array_equal(member.mask, mask)

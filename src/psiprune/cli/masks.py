@@ -228,6 +228,62 @@ def correlation_command(
     _write(out, json, lambda: make(read_shots(shots)))
 
 
+@mask_app.command(name="choose")
+def choose_command(
+    shots: Path,
+    *,
+    out: MaskOut,
+    hidden: Annotated[
+        tuple[Int, ...], Parameter(help="numbers of hidden units to try (default: N/2 and N)")
+    ] = (),
+    links: Annotated[
+        tuple[Int, ...], Parameter(help="numbers of links of each hidden unit to try")
+    ] = (5, 9, 13, 21),
+    positions: Positions = None,
+    held_out: float = 0.2,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Train RBMs with links to near sites, and choose their number by held-out likelihood.
+
+    Of hidden units and links, the smallest RBM within one standard error of the best is chosen.
+    Links go to the nearest sites by the positions in the file of shots or in --positions, else to
+    those of the strongest correlations.
+
+    Args:
+        shots: file of the shots
+        held_out: fraction of the shots that is not used for training
+    """
+    from psiprune.data.shots import read_shots
+    from psiprune.pruning.choose_mask import choose_mask
+    from psiprune.rbm.masks import write_mask
+    from psiprune.reporting.tables import table
+
+    check_new(out)
+    check_suffix(out, MASK)
+    found = choose_mask(
+        read_shots(shots),
+        hidden=hidden or None,
+        links=links,
+        positions=None if positions is None else _positions(positions),
+        held_out=held_out,
+        seed=seed,
+    )
+    with new_file(out):
+        write_mask(found.mask, out)
+    names = ("hidden", "links", "weights", "loss", "error")
+    rows = [{name: getattr(each, name) for name in names} for each in found.candidates]
+    columns = tuple((name, name, "d") for name in names[:3])
+    losses = (("loss (nat/shot)", "loss", ".5f"), ("error", "error", ".5f"))
+    chosen = found.chosen
+    show(
+        {"file": str(out), **{name: getattr(chosen, name) for name in names}, "candidates": rows},
+        f"{table((*columns, *losses), rows, keys=2)}\n"
+        f"{out}: {chosen.hidden} hidden units with {chosen.links} links, {chosen.weights} weights",
+        json,
+    )
+
+
 @mask_app.command(name="break")
 def break_command(
     mask: Path, /, *, out: MaskOut, share: float, seed: Seed = 0, json: Json = False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
@@ -27,14 +28,19 @@ class Architecture(NamedTuple):
     hidden: int
     scale_free: bool = False
 
-    def mask(self, sites: int) -> Mask | None:
-        """Return the links, bool [hidden, site]; None for all."""
+    def mask(self, sites: int, positions: NDArray[np.float64] | None = None) -> Mask | None:
+        """Return the links, bool [hidden, site], of a chain or at positions; None for all."""
         from psiprune.rbm.scale_free import scale_free_mask
 
-        return scale_free_mask(sites, self.hidden) if self.scale_free else None
+        if not self.scale_free:
+            return None
+        return scale_free_mask(sites, self.hidden, positions=positions)
 
     def size(self, sites: int, shots: int, readout: bool = False) -> Size:
-        """Return the size of a training on so many shots, with readout errors or without."""
+        """Return the size of a training on so many shots, with readout errors or without.
+
+        Scale-free links are counted as those of a chain.
+        """
         from psiprune.training.estimate import Size
 
         dense = Size.dense(sites, self.hidden, shots, readout)

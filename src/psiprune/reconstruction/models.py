@@ -47,6 +47,7 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
     candidates: list[Candidate] = []
     scores: list[NDArray[np.float64]] = []
     errors: list[float] = []
+    sizes: list[int] = []
     tried: set[Architecture] = set()
     wanted = run.settings.candidates(run.shots.sites)
     while wanted:
@@ -55,10 +56,10 @@ def choose_model(run: Run) -> tuple[list[Candidate], Choice]:
             trained = _train_candidates(run, wanted, first=not candidates)
         for item in trained:
             candidates.append(item)
-            score, error = _score(run, item)
+            score, error, size = _score(run, item)
             scores.append(score)
             errors.append(error)
-        sizes = [item.model.architecture.size(run.shots.sites, 0).parameters for item in candidates]
+            sizes.append(size)
         by_block = block_means(np.array(scores), run.dependence.blocks.length)
         choice = choose(by_block, np.array(errors), sizes)
         wanted = _between(run, tried, candidates[choice.chosen].model)
@@ -84,13 +85,13 @@ def _train_candidates(run: Run, wanted: Sequence[Model], *, first: bool) -> list
     return trained
 
 
-def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float]:
-    """Return the log-likelihood of each training and validation shot, and the error of the mean.
+def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float, int]:
+    """Return the log-likelihood of each training and validation shot, its error, and the size.
 
     The training shots give parameters / shots more than fresh ones would, on average, which is
     subtracted (Akaike 1974). There are several times as many as validation shots, so models are
     told apart that the validation shots alone cannot tell apart. The error is that of log Z, and of
-    the annealing of records.
+    the annealing of records. The size is the number of parameters.
     """
     stored = read_dataset(item.file, "rbm")
     rbm, split = rbm_from_dataset(stored, item.file), run.split
@@ -103,7 +104,7 @@ def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float]:
         for part in (split.training, split.validation)
     )
     values = np.concatenate([training.values - optimism, validation.values])
-    return values, math.hypot(training.error, training.bias)
+    return values, math.hypot(training.error, training.bias), rbm.number_of_parameters
 
 
 def _between(run: Run, tried: Collection[Architecture], chosen: Model) -> list[Model]:
@@ -134,7 +135,7 @@ def _train(
             rbm = train(
                 data,
                 hidden=architecture.hidden,
-                mask=architecture.mask(data.sites),
+                mask=architecture.mask(data.sites, run.shots.positions),
                 seed=seed,
                 method=training,
                 callback=tick,
