@@ -66,7 +66,7 @@ def test_shots_and_energies_against_diagonalisation(model: SpinModel) -> None:
     assert p_of_energy(sample, ground_state(model).energy) > WRONG
     assert sample.energy_error < 0.01 * abs(sample.energy)
     assert abs(sample.halved) < 4 * sample.halved_error + 0.05
-    places, found = np.array(model.places), sample.shots.positions
+    places, found = model.places, sample.shots.positions
     assert (found is None) == (places is None)
     if places is not None and found is not None:
         np.testing.assert_array_equal(found, places)

@@ -204,6 +204,9 @@ MASKS = {
     "cluster": "psiprune mask cluster --hidden 5 --sites 10 --count 20 -o cluster.txt",
     "scale-free": "psiprune mask scale-free --sites 10 --weights 40 -o scale-free.txt",
     "power-law": "psiprune mask power-law --sites 10 --weights 40 -o power-law.txt",
+    "nearest": "psiprune mask nearest --sites 16 --links 5 -o nearest.txt",
+    "correlation": "psiprune mask correlation shots.nc --links 5 -o correlation.txt",
+    "choose": "psiprune mask choose shots.nc -o chosen.txt",
     "break": "psiprune mask break cluster.txt --share 0.5 -o broken.txt",
     "forbid": "psiprune mask forbid path/level-05.nc --threshold 1 -o allowed.txt",
 }

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, hypergeom
 
 from psiprune.data.diagnostics import LEVEL, DataWarning
 from psiprune.data.pauli_bases import LETTERS
@@ -128,6 +127,8 @@ def _worst(
     variance = number * share * (1 - share) * (pool - number) / np.maximum(pool - 1, 1)
     sigmas = np.abs(ones - number * share) / np.sqrt(np.where(variance > 0, variance, np.inf))
     sigmas[~shared] = 0.0
+    from scipy.stats import hypergeom  # imported where used: it takes half a second
+
     best, place = 2.0, (0, 0)
     for k in np.argsort(-sigmas, axis=None, kind="stable")[:_EXACT]:
         basis, site = np.unravel_index(k, sigmas.shape)
@@ -168,7 +169,9 @@ def _bloch_warning(found: BasesDescription, total: NDArray[np.int64]) -> Iterato
     fewest = np.where(known, total, np.iinfo(np.int64).max).min(axis=0)
     # The variance of a mean of n values +-1 is at most 1/n.
     excess = np.maximum(length - 1, 0) ** 2 * fewest
-    p_values = found.sites * chi2.sf(excess, known.sum(axis=0))
+    from scipy.special import chdtrc  # scipy.stats takes half a second to import
+
+    p_values = found.sites * chdtrc(known.sum(axis=0), excess)
     site = int(np.argmin(p_values))
     if p_values[site] < LEVEL:
         means = ", ".join(
