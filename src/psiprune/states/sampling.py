@@ -75,7 +75,12 @@ def sample(
             provenance["positions"] = [*map(list, state.model.positions)]
     elif state.origin:
         provenance["state"] = state.origin
-    return Shots(bits, PauliBases.of_groups(names, sizes), "psiprune.sample", provenance)
+    return Shots(
+        bits,
+        basis=PauliBases.of_groups(names, sizes),
+        source="psiprune.sample",
+        provenance=provenance,
+    )
 
 
 def _in_basis(state: MPS, basis: str, shots: int, seed: int, number: int) -> NDArray[np.uint8]:
