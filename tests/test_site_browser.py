@@ -166,8 +166,12 @@ def test_it_is_dark_in_the_dark(site: Path, browser: Browser) -> None:
     for scheme in ("light", "dark"):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         browser.send("Emulation.setEmulatedMedia", features=features)
-        browser.resize(1280, 900)
-        browser.open(site / "index.html")
-        light[scheme] = float(imread(io.BytesIO(browser.picture(1280, 900)))[..., :3].mean())
+        browser.open(site / "install.html")
+        browser.run("localStorage.clear()")  # what an earlier scheme has left
+        browser.open(site / "install.html")
+        for what in ("backgroundColor", "color"):
+            found = browser.run(f"getComputedStyle(document.body).{what}")
+            light[scheme, what] = np.mean([int(part) for part in re.findall(r"\d+", found)[:3]])
     browser.send("Emulation.setEmulatedMedia", features=[])
-    assert light["dark"] < 0.4 < 0.7 < light["light"]
+    assert light["light", "backgroundColor"] > 200 > 100 > light["light", "color"]
+    assert light["dark", "backgroundColor"] < 60 < 120 < light["dark", "color"]
