@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Is the wheel all that somebody else needs? Builds it, looks into it, installs it into a new
-# environment away from the checkout, runs a study from it and lets mypy see its types.
+# environment away from the checkout, runs a study and the example from it and lets mypy see its types.
 #
 #     scripts/check_wheel.sh PYTHON    (one that has `build`)
 set -euo pipefail
@@ -36,6 +36,9 @@ if grep '^git' version.txt; then echo "an installed wheel is no checkout"; exit 
 "$bin/psiprune" study --sites 6 --shots 300 --train.epochs 5 --fine-tune.epochs 2 \
     --prune.levels 2 --measure.draws 200 --out run >study.txt
 tail -1 study.txt
+"$bin/psiprune" example shots.txt >/dev/null
+"$bin/psiprune" reconstruct shots.txt --out result 2>/dev/null | head -1 | tee verdict.txt
+grep -q '^Trusted' verdict.txt
 "$bin/python" -c "
 import psiprune
 from psiprune.io.netcdf import read_dataset

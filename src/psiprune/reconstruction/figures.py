@@ -240,7 +240,8 @@ def plot_answer(dataset: xr.Dataset, rbm: RBM, title: str) -> Figure:
     axes = figure.subplot_mosaic("AS;GG", height_ratios=(3, 2))
     draw_agreement(axes["A"], dataset)
     draw_search(axes["S"], dataset)
-    axes["S"].legend(frameon=False)
+    # Above the axes, as curves of any shape may fill them.
+    axes["S"].legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     draw_graph(axes["G"], rbm)
     figure.suptitle("\n".join(fill(line, 110) for line in title.split("\n")))
     return figure
