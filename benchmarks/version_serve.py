@@ -36,12 +36,12 @@ def gibbs(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def update(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of an update in the next epoch of a training that goes on with each request."""
+    """Seconds of an update in a training that goes on with each request: the fastest of 5 epochs."""
     sizes = request["visible"], request["hidden"], request["cd_steps"]
     if sizes not in _clocks:
         shots = pp.Shots(np.load(request["data"]))
         _clocks[sizes] = peers.UpdateClock(peers.random_rbm(*sizes[:2]), shots, sizes[2])
-    return {"seconds": _clocks[sizes](1)}
+    return {"seconds": _clocks[sizes](5)}
 
 
 def trained(request: dict[str, Any]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def store(layer, state, x, vectors):  # type: ignore[no-untyped-def]
             x[i, lane] = np.float32(int32((state[group, lane] >> bit) & int32(1)))
 
 
-@called
+@merged
 def unpack(layer, shots, state, vectors):  # type: ignore[no-untyped-def]
     """Set a state to the bits of shots [word, lane]: site i is bit i % 32 of word i // 32."""
     state[:] = 0
@@ -141,7 +141,7 @@ def activate(layer, j, x, total, vectors):  # type: ignore[no-untyped-def]
     lookups.look_up(x, groups, layer.start[j], layer.start[j + 1], layer.bias[j], total, vectors)
 
 
-@called
+@merged
 def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def]
     """Set p[j, lane] = counted[lane] * sigmoid(activation)."""
     groups = (layer.group, layer.weight, layer.units)
@@ -150,7 +150,7 @@ def probabilities(layer, x, counted, p, vectors):  # type: ignore[no-untyped-def
         lookups.probability(x, groups, first, last, layer.bias[j], counted, p, j, vectors)
 
 
-@called
+@merged
 def bernoulli(layer, p, y, spread, key, vectors):  # type: ignore[no-untyped-def]
     """Draw unit j of y ~ Bernoulli(p[j, lane]); return the next key."""
     y[:] = 0
