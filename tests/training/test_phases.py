@@ -21,7 +21,14 @@ from psiprune.rbm.phase_likelihood import (
     to_parameters,
 )
 from psiprune.states.basis_rotation import rotate
-from psiprune.training.phases import PhaseState, fit_phases, new_phase_rbm, step, train_phases
+from psiprune.training.phases import (
+    PhaseState,
+    equally_likely,
+    fit_phases,
+    new_phase_rbm,
+    step,
+    train_phases,
+)
 
 BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
 
@@ -233,3 +240,12 @@ def test_the_tutorial_of_qucumber() -> None:
     assert trained.fidelity(psi.conj().reshape(2, 2).T.ravel()) < 0.9
     assert trained.provenance["equally_likely"] == 4
     assert float(trained.provenance["agreement"]) > 0.999
+
+
+def test_fits_far_below_the_best_are_not_equally_likely() -> None:
+    data = basis_frequencies({"ZZ": zeros(2), "XY": zeros(2)})._replace(shots=np.array([500, 500]))
+    fits = [
+        PhaseState(data, 0, random_phase_rbm(2, 1, 1), log_likelihood=value)
+        for value in (-1.0, -1.0019, -1.0021)
+    ]
+    assert equally_likely(fits) == fits[:2]

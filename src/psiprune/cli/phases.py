@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psiprune.cli.app import new_dataset, show
 from psiprune.core.exceptions import InputError
@@ -170,7 +170,8 @@ def prune_phase_rbm(
     data = frequencies_for(read_shots(shots), dense)
     pruning = truncate(pruning, dense.number_of_weights)
     epochs = 0 if no_fine_tune else phases.FINE_TUNING
-    settings = PathSettings(**digests(rbm=rbm, shots=shots), prune=pruning, fine_tune=None)
+    files: dict[str, Any] = digests(rbm=rbm, shots=shots)
+    settings = PathSettings(**files, prune=pruning, fine_tune=None)
     levels: list[phases.PhaseLevel] = []
     with open_run(out, settings) as folder, progress_bar(pruning.levels * epochs, "pruning"):
         for number, name in enumerate(level_names(pruning.levels)):
