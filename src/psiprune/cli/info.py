@@ -30,8 +30,8 @@ def info_command(
     permuted register; run folders for missing and damaged files. Given two run folders, info
     reports whether their numbers agree to the bit or only statistically. Nothing is written.
 
-    With --observable, also these observables of the shots, of which X and Y cannot be part, or of
-    the state.
+    With --observable, also these observables of the shots, of letters that they were measured in,
+    or of the state.
 
     Args:
         file: shots in any format, a state, an RBM, a dataset, or a run folder

@@ -68,7 +68,7 @@ def quench_command(
     model: Annotated[BaseModel | None, Flat] = None,
     initial: str = "0",
     max_bond: Int = 128,
-    step: float = 0.02,
+    step: float = 0.05,
     json: Json = False,
 ) -> None:
     """Evolve a product state in time, by default by a transverse-field Ising chain.

@@ -14,10 +14,11 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.repr import one_line
 from psiprune.core.validation import check_seed
 from psiprune.data.dependence import Blocks, find_dependence
-from psiprune.data.shots import Shots, as_shots, check_sites
+from psiprune.data.shots import Shots, as_shots, without_readout_error
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
 from psiprune.metrics.corrected import corrected_estimates
 from psiprune.metrics.custom import Observable
+from psiprune.metrics.measured_bases import pauli_mean
 from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import Estimate
 from psiprune.metrics.observed import (
@@ -68,7 +69,9 @@ def measure_observables(
     """Return observables of shots, or of a state, by name.
 
     Errors of shots are standard deviations over 400 bootstrap resamples, of blocks where shots are
-    not independent. Of a state, sums of Pauli strings are exact at any size, functions of bits up
+    not independent. Of shots in several bases, a Pauli string is the mean over all bases that have
+    its letters, with the error of independent shots, and functions of bits are those of the shots
+    in Z. Of a state, sums of Pauli strings are exact at any size, functions of bits up
     to 20 sites; above they are means over 100,000 draws.
 
     Args:
@@ -78,7 +81,7 @@ def measure_observables(
         seed: of the resamples or draws.
 
     Raises:
-        InputError: an observable cannot be read, or has X or Y, which shots do not determine; or
+        InputError: an observable cannot be read, or has letters that no shot was measured in; or
             there are fewer than 2 shots.
 
     Example:
@@ -89,14 +92,28 @@ def measure_observables(
     if isinstance(of, MPS):
         return _of_state(of, as_observables(observables, of.sites), seed)
     shots = as_shots(of)
-    shots = check_sites(shots, shots.sites, "the shots")
     found = as_observables(observables, shots.sites)
+    if len(shots) < 2:
+        raise InputError(f"{shots.source}: an error bar needs at least 2 shots, found {len(shots)}")
+    if shots.basis != "Z":
+        return _of_bases(shots, found, seed)
     for name, each in found.items():
         if isinstance(each, PauliObservable):
             each.check_diagonal(name)
-    if len(shots) < 2:
-        raise InputError(f"{shots.source}: an error bar needs at least 2 shots, found {len(shots)}")
     return _of_shots(shots, found, seed)
+
+
+def _of_bases(shots: Shots, observables: dict[str, Observable], seed: int) -> dict[str, Measured]:
+    """Measure Pauli strings in the bases that have their letters, functions of bits in Z."""
+    without_readout_error(shots, "an observable of several bases")
+    measured = {}
+    for name, each in observables.items():
+        if isinstance(each, PauliObservable):
+            mean = pauli_mean(name, each.operator, shots)
+            measured[name] = Measured(mean.value, mean.error)
+        else:
+            measured |= _of_shots(shots.in_basis("Z"), {name: each}, seed)
+    return measured
 
 
 def _of_state(state: MPS, observables: dict[str, Observable], seed: int) -> dict[str, Measured]:

@@ -73,7 +73,12 @@ def sample(
         provenance["model"] = state.model.summary()
     elif state.origin:
         provenance["state"] = state.origin
-    return Shots(bits, PauliBases.of_groups(names, sizes), "psiprune.sample", provenance)
+    return Shots(
+        bits,
+        basis=PauliBases.of_groups(names, sizes),
+        source="psiprune.sample",
+        provenance=provenance,
+    )
 
 
 def _in_basis(state: MPS, basis: str, shots: int, seed: int, number: int) -> NDArray[np.uint8]:
@@ -87,8 +92,8 @@ def _in_basis(state: MPS, basis: str, shots: int, seed: int, number: int) -> NDA
 
     def draw(chunk: int) -> None:
         rows = bits[chunk * CHUNK : (chunk + 1) * CHUNK]
-        uniform = generator_for(seed, stream, *words, chunk).random((CHUNK, state.sites))
-        rows[:] = draw_bits(tensors, uniform[: len(rows)])
+        uniform = generator_for(seed, stream, *words, chunk).random(rows.shape)
+        rows[:] = draw_bits(tensors, uniform)
         count("shots", len(rows))
 
     map_threads(draw, range(-(-shots // CHUNK)))

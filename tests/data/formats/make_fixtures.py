@@ -76,7 +76,51 @@ def make_qiskit() -> tuple[str, ...]:
     write_json(expect("qiskit_result.json", rows), old.to_dict(), default=str)
     path = expect("qiskit_hex_counts.json", rows, counts=True)
     write_json(path, old.data()["counts"])
+    make_qiskit_bases()
     return "qiskit", "qiskit-ibm-runtime"
+
+
+def make_qiskit_bases() -> None:
+    """|+>, |0> + i|1>, |1>: certain in the basis XYZ, site 0 first, which is the label ZYX."""
+    from qiskit import QuantumCircuit
+    from qiskit.primitives import StatevectorSampler
+    from qiskit_ibm_runtime import RuntimeEncoder
+
+    circuits = []
+    for basis in ("XYZ", "XYX", "ZYZ"):
+        circuit = QuantumCircuit(3, 3)
+        circuit.h([0, 1])
+        circuit.s(1)
+        circuit.x(2)
+        for qubit, letter in enumerate(basis):
+            if letter == "Y":
+                circuit.sdg(qubit)
+            if letter != "Z":
+                circuit.h(qubit)
+        circuit.measure(range(3), range(3))
+        circuit.metadata = {"basis": basis[::-1]}
+        circuits.append(circuit)
+    result = StatevectorSampler(seed=1).run(circuits, shots=SHOTS).result()
+    bits = np.concatenate([pub.data.c.to_bool_array(order="little") for pub in result])
+    write_json(expect("qiskit_bases.json", bits), result, cls=RuntimeEncoder)
+
+
+def make_braket_bases() -> None:
+    """The same state, of which the product of X, Y and Z is the observable of a result type."""
+    from braket.circuits import Circuit, Observable
+    from braket.devices import LocalSimulator
+    from braket.task_result import GateModelTaskResult
+
+    circuit = Circuit().h(0).h(1).s(1).x(2)
+    circuit.expectation(Observable.X() @ Observable.Y() @ Observable.Z(), target=[0, 1, 2])
+    result = LocalSimulator().run(circuit, shots=SHOTS).result()
+    body = GateModelTaskResult(
+        measurements=result.measurements.tolist(),
+        measuredQubits=result.measured_qubits,
+        taskMetadata=result.task_metadata,
+        additionalMetadata=result.additional_metadata,
+    )
+    expect("braket_bases.json", result.measurements).write_text(body.json() + "\n")
 
 
 def make_cirq() -> tuple[str, ...]:
@@ -138,6 +182,7 @@ def make_braket() -> tuple[str, ...]:
     path.write_text(turned.json() + "\n")
     bare = result.copy(update={"measurements": None, "measurementProbabilities": {"00001": 1.0}})
     (FOLDER / "braket_probabilities.json").write_text(bare.json() + "\n")
+    make_braket_bases()
     return "amazon-braket-sdk", "amazon-braket-schemas", "amazon-braket-default-simulator"
 
 

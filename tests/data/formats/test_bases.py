@@ -179,6 +179,8 @@ def test_circuits_whose_bases_are_given(tmp_path: Path) -> None:
     refused("3 bases, but .* 1 circuit", read, tmp_path, {"01": 3}, "qiskit", bases=["Z", "X", "Y"])
     with refuses("shots.txt", "'ZW'", "--bases"):
         read(tmp_path, samples({"basis": "ZW"}, {"basis": "XX"}), "qiskit")
+    told = read(tmp_path, samples({"basis": "ZW"}, {"basis": "XX"}), "qiskit", bases=["Y", "ZX"])
+    assert names(told) == ["YY"] * 2 + ["ZX"] * 2
     with refuses("shots.txt", "circuit 1", "ZXX", 2):
         read(tmp_path, samples({"basis": "ZX"}, {"basis": "ZXX"}), "qiskit")
     assert read(tmp_path, {"01": 3}, "qiskit", bases="XZ").bases == ("XZ",)
@@ -236,6 +238,19 @@ def test_braket_refuses_other_observables(tmp_path: Path) -> None:
         }
         with refuses("shots.txt", "X, Y and Z"):
             read(tmp_path, content, "braket")
+
+
+def test_states_that_are_certain_in_the_vendors_own_bases() -> None:
+    # |+>, |0> + i|1>, |1> by Qiskit's and Braket's simulators, see make_fixtures.py.
+    shots = pp.read_shots(FIXTURES / "qiskit_bases.json")
+    assert shots.bases == ("XYZ", "XYX", "ZYZ")
+    for name, bits in shots.by_basis().items():
+        assert len(bits) == 24
+        for site, (letter, certain, outcome) in enumerate(zip(name, "XYZ", (0, 0, 1), strict=True)):
+            assert (letter == certain) == (bits[:, site] == outcome).all()
+    shots = pp.read_shots(FIXTURES / "braket_bases.json")
+    assert shots.bases == ("XYZ",)
+    assert shots.bits.tolist() == [[0, 0, 1]] * 24
 
 
 # ---- letters given for all of them

@@ -48,7 +48,8 @@ def read_qiskit(file: SourceFile, settings: ReadSettings) -> ParsedShots:
         return ParsedShots(numpy_bit_array(file, settings), _ORDER)
     data = file.json
     metadata = circuit_metadata(data)
-    known = [basis_of_metadata(each, place) for each in metadata]
+    # Given bases come first, also where the metadata have another meaning.
+    known = [None if settings.bases else basis_of_metadata(each, place) for each in metadata]
     if len(known) > 1 and not settings.key and (all(known) or len(settings.bases) == len(known)):
         return ParsedShots.of_circuits(
             [

@@ -1,0 +1,86 @@
+"""Sums of Pauli strings from shots in several bases: values, errors, and what is not measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import psiprune as pp
+import tiny
+from exact import pauli_sum
+from refusals import refuses
+
+BASES = ("ZZZ", "XXZ", "XYX", "ZYY")
+#: Strings in one basis and in several, which share shots.
+SUM = pp.Hamiltonian("0.5 [X0] - 0.8 [Z0 Z1] + 1.2 [Y1] + 0.7 [X0 Y1 X2] + 0.3 [] - 0.4 [Z2]", 3)
+
+
+def random_state(seed: int = 0) -> pp.MPS:
+    real, imaginary = np.random.default_rng(seed).normal(size=(2, 8))
+    return pp.mps_from_vector(real + 1j * imaginary)
+
+
+def test_values_by_hand() -> None:
+    shots = pp.join_shots(
+        [
+            pp.Shots(np.array([[0, 0]] * 3 + [[1, 1]], np.uint8), "XX"),
+            pp.Shots(np.array([[0, 0], [0, 1]], np.uint8), "XZ"),
+            pp.Shots(np.array([[0, 1], [0, 1]], np.uint8), "ZZ"),
+        ]
+    )
+    found = pp.measure_observables(shots, ["X0 X1", "X0", "Z1", "Z0 Z1"])
+    # X0 X1 in XX; X0 in XX and XZ: 6 shots, one of them -1; Z1 in XZ and ZZ; Z0 Z1 in ZZ.
+    assert [float(each.value) for each in found.values()] == pytest.approx([1, 4 / 6, -0.5, -1])
+    assert found["Z0_Z1"].error == pytest.approx(1 / 8)  # all agree: at least one of all 8 shots
+    # 3 of 4 and 2 of 2: y is +-1/6, with variance 4/3 (1/3)^2 3/16 in XX and 0 in XZ.
+    assert found["X0"].error == pytest.approx((4 * 4 / 3 * 3 / 16 / 9) ** 0.5)
+
+
+def test_strings_share_shots() -> None:
+    # In |00> + |11> each of the two is a fair coin, and their difference is 0 in every shot.
+    shots = pp.sample(pp.mps_from_vector([1, 0, 0, 1]), 200, bases=["ZZ", "XX"], progress=False)
+    found = pp.measure_observables(shots, {"O": pp.Hamiltonian({"ZI": 1.0, "IZ": -1.0})})["O"]
+    assert (float(found.value), float(found.error)) == (0, 1 / 200)
+
+
+@pytest.mark.slow
+def test_means_and_errors_are_those_of_the_state() -> None:
+    state = random_state()
+    psi = state.to_vector()
+    dense = pauli_sum(3, [(term.coefficient, term.letters) for term in SUM.terms])
+    exact = float(np.vdot(psi, dense @ psi).real)
+    assert state.expectation(SUM) == pytest.approx(exact, abs=1e-12)
+    drawn = [
+        pp.measure_observables(pp.sample(state, 400, seed, bases=BASES, progress=False), {"O": SUM})
+        for seed in range(200)
+    ]
+    values = np.array([float(each["O"].value) for each in drawn])
+    errors = np.array([float(each["O"].error) for each in drawn])
+    spread = values.std(ddof=1)
+    assert abs(values.mean() - exact) < 4 * spread / 200**0.5
+    # The spread of 200 values is known to 5 %.
+    assert np.sqrt((errors**2).mean()) == pytest.approx(spread, rel=0.2)
+
+
+def test_functions_of_bits_are_those_of_the_shots_in_z() -> None:
+    shots = pp.sample(random_state(), 4000, bases=BASES, progress=False)
+    found = pp.measure_observables(shots, {"ones": lambda bits: bits.sum(axis=1)})
+    assert found["ones"].value == pytest.approx(shots.in_basis("Z").bits.sum(axis=1).mean())
+    with refuses("array", "basis Z", "found X"):
+        pp.measure_observables(pp.Shots(shots.bits, "X"), {"f": lambda bits: bits.sum(axis=1)})
+
+
+def test_what_is_not_measured(tmp_path: Path) -> None:
+    shots = pp.sample(random_state(), 400, bases=BASES, progress=False)
+    with refuses("X1_X2", "[X1 X2]", "4 bases"):
+        pp.measure_observables(shots, ["X1 X2"])
+    with refuses("observables", 2, 3):
+        pp.measure_observables(shots, {"O": pp.Hamiltonian({"ZZ": 1.0})})
+    error = pp.ReadoutError.from_rates(0.1, 0.1, sites=3)
+    with refuses("psiprune.sample", "readout errors"):
+        pp.measure_observables(shots.with_readout_error(error), ["X0"])
+    done = tiny.call("info", shots.save(tmp_path / "a.nc"), "--observable", "X0 Y1 X2")
+    assert "X0_Y1_X2" in done.out
+    assert done.status == 0
