@@ -82,6 +82,27 @@ def test_evaluate_on_shots(folder: Path) -> None:
     assert fits[1].basis in text_of(tiny.call(*command))
 
 
+def test_prune_writes_the_levels_of_prune_phases_and_resumes(folder: Path, tmp_path: Path) -> None:
+    rbm, shots = pp.load_phase_rbm(folder / "rbm.nc"), pp.read_shots(folder / "shots.nc")
+    out = tmp_path / "path"
+    command = ("prune", folder / "rbm.nc", folder / "shots.nc", "--out", out, "--levels=3")
+    found = json_of(tiny.call(*command, "--json"))
+    levels = pp.prune_phases(rbm, shots, levels=3, progress=False)
+    assert [row["weights"] for row in found["levels"]] == [18, 16, 15, 13]
+    for number, (row, level) in enumerate(zip(found["levels"], levels, strict=True)):
+        made = pp.load_phase_rbm(out / f"level-0{number}.nc")
+        np.testing.assert_array_equal(made.vector, level.rbm.vector)
+        assert dict(made.provenance) == dict(level.rbm.provenance)
+        assert row["log_likelihood"] == pytest.approx(level.log_likelihood)
+        assert row["phase_weights"] == level.rbm.phase.number_of_weights
+    before = (out / "level-03.nc").read_bytes()
+    (out / "level-03.nc").unlink()
+    assert "4 levels by surgeon" in text_of(tiny.call(*command))
+    assert (out / "level-03.nc").read_bytes() == before
+    for what in (out, folder / "rbm.nc"):
+        assert tiny.call("info", what).status == 0
+
+
 @pytest.mark.parametrize(
     ("command", "facts"),
     [
@@ -90,7 +111,12 @@ def test_evaluate_on_shots(folder: Path) -> None:
         ("train {in}/z.nc --out {out} --phase-hidden 3", ["--phase-hidden", "Z", "omit it"]),
         ("evaluate {in}/rbm.nc {in}/state.nc --draws 100", ["--draws", "exactly"]),
         ("evaluate {in}/rbm.nc {in}/z.nc --observable X0", ["--observable", "shots"]),
-        ("prune {in}/rbm.nc {in}/z.nc --out {out}", ["rbm.nc", "'phase_rbm'"]),
+        ("prune {in}/rbm.nc {in}/shots.nc --out {out} --folds 5", ["--folds", "rbm.nc"]),
+        (
+            "prune {in}/rbm.nc {in}/shots.nc --out {out} --criterion random",
+            ["criterion", "'random'"],
+        ),
+        ("prune {in}/rbm.nc {in}/z.nc --out {out}", ["z.nc", "ZZZ"]),
     ],
 )
 def test_what_is_refused(folder: Path, tmp_path: Path, command: str, facts: list[object]) -> None:

@@ -21,7 +21,14 @@ from psiprune.rbm.phase_likelihood import (
     to_parameters,
 )
 from psiprune.states.basis_rotation import rotate
-from psiprune.training.phases import PhaseState, fit_phases, new_phase_rbm, step, train_phases
+from psiprune.training.phases import (
+    PhaseState,
+    equally_likely,
+    fit_phases,
+    new_phase_rbm,
+    step,
+    train_phases,
+)
 
 BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
 
@@ -64,10 +71,25 @@ def test_no_step_lowers_the_likelihood() -> None:
     data = basis_frequencies(drawn(random_phase_rbm(3, 2, 2), BASES, 50).by_basis())
     values: list[float] = []
     start = random_phase_rbm(3, 3, 3, seed=5)
-    fit_phases(start, data, 30, lambda state: values.append(state.log_likelihood))
+    fit_phases(start, data, 30, callback=lambda state: values.append(state.log_likelihood))
     assert 10 < len(values) <= 30  # it may converge before
     assert values[0] > log_likelihood(start, data)[0]
     assert np.all(np.diff(values) >= 0)
+
+
+def test_weight_decay_ends_where_it_balances_the_gradient() -> None:
+    equal = np.array([[0, 0], [1, 1]] * 9 + [[0, 1], [1, 0]], np.uint8)  # correlated, so W > 0
+    data = basis_frequencies({"ZZ": equal, "XX": equal, "XY": 1 - equal})
+    ended = fit_phases(random_phase_rbm(2, 2, 1, seed=5), data, 300, weight_decay=1e-3)
+    assert ended.done
+    value, slope = log_likelihood(ended.rbm, data)
+    networks = ended.rbm.amplitude, ended.rbm.phase
+    amplitude, phase = (network.weights.ravel() for network in networks)
+    pull = 1e-3 * np.concatenate([amplitude, np.zeros(4), phase, np.zeros(3)])
+    np.testing.assert_allclose(slope, pull, atol=1e-4)
+    assert np.abs(pull).max() > 5e-4
+    penalty = 0.0005 * (amplitude @ amplitude + phase @ phase)
+    assert ended.log_likelihood == pytest.approx(value - penalty, rel=1e-12)
 
 
 def test_the_first_step_is_the_natural_gradient() -> None:
@@ -187,6 +209,7 @@ def zeros(sites: int) -> NDArray[np.uint8]:
         ({"shots": pp.Shots(zeros(2))}, r"all shots are in the basis ZZ, .* measure in others"),
         ({"shots": pp.Shots(zeros(2), "X")}, "all shots are in the basis XX"),
         ({"hidden": 0}, "hidden: must be an integer of at least 1, found 0"),
+        ({"weight_decay": -1.0}, "weight_decay: must be a number of at least 0, found -1"),
         ({"starts": 0}, "starts: must be an integer of at least 1, found 0"),
         ({"start": random_phase_rbm(3, 2, 2)}, "has 2 sites, but the state has 3"),
         (
@@ -217,3 +240,12 @@ def test_the_tutorial_of_qucumber() -> None:
     assert trained.fidelity(psi.conj().reshape(2, 2).T.ravel()) < 0.9
     assert trained.provenance["equally_likely"] == 4
     assert float(trained.provenance["agreement"]) > 0.999
+
+
+def test_fits_far_below_the_best_are_not_equally_likely() -> None:
+    data = basis_frequencies({"ZZ": zeros(2), "XY": zeros(2)})._replace(shots=np.array([500, 500]))
+    fits = [
+        PhaseState(data, 0, random_phase_rbm(2, 1, 1), log_likelihood=value)
+        for value in (-1.0, -1.0019, -1.0021)
+    ]
+    assert equally_likely(fits) == fits[:2]

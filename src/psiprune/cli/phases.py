@@ -1,4 +1,4 @@
-"""What `train` and `evaluate` do with shots in several bases and states with phases."""
+"""What `train`, `evaluate` and `prune` do with shots in several bases and states with phases."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psiprune.cli.app import new_dataset, show
 from psiprune.core.exceptions import InputError
+from psiprune.core.progress import progress_bar
 from psiprune.io.work_status import note_kept
 
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
+    from psiprune.pruning.settings import PruneSettings
 
 
 def train_on_bases(
@@ -130,6 +132,80 @@ def evaluate_phase_rbm(
         "\n".join(lines),
         json,
     )
+
+
+def prune_phase_rbm(
+    rbm: Path,
+    shots: Path,
+    out: Path,
+    pruning: PruneSettings,
+    no_fine_tune: bool,
+    others: Mapping[str, object],
+    json: bool,
+) -> None:
+    """Prune both networks of a state, a file for each level, and print the levels.
+
+    Raises:
+        InputError: one of the other options is given, a file is invalid, or the folder is of
+            another run.
+    """
+    from psiprune.cli.prune import digests
+    from psiprune.data.shots import read_shots
+    from psiprune.experiments.path_settings import PathSettings
+    from psiprune.experiments.pruning_path import level_names
+    from psiprune.io.run import open_run
+    from psiprune.pruning import phases
+    from psiprune.pruning.schedule import truncate
+    from psiprune.rbm.phase import load_phase_rbm
+    from psiprune.rbm.phase_likelihood import log_likelihood
+    from psiprune.training.phases import frequencies_for
+
+    if pruning.compensate:
+        others = {**others, "--compensate": True}
+    _refuse(others, f"{rbm} is a state with phases")
+    if "criterion" not in pruning.model_fields_set:
+        pruning = pruning.model_copy(update={"criterion": "surgeon"})
+    phases.check_phase_criterion(pruning.criterion)
+    dense = load_phase_rbm(rbm)
+    data = frequencies_for(read_shots(shots), dense)
+    pruning = truncate(pruning, dense.number_of_weights)
+    epochs = 0 if no_fine_tune else phases.FINE_TUNING
+    files: dict[str, Any] = digests(rbm=rbm, shots=shots)
+    settings = PathSettings(**files, prune=pruning, fine_tune=None)
+    levels: list[phases.PhaseLevel] = []
+    with open_run(out, settings) as folder, progress_bar(pruning.levels * epochs, "pruning"):
+        for number, name in enumerate(level_names(pruning.levels)):
+            file = folder / name
+            if file.exists():
+                made = load_phase_rbm(file)
+                level = phases.PhaseLevel(number, made, log_likelihood(made, data)[0])
+            elif number == 0:
+                level = phases.first_phase_level(dense, data)
+            else:
+                level = phases.next_phase_level(levels[-1], levels[0], pruning, data, epochs)
+            levels.append(level)
+            if not file.exists():
+                level.rbm.save(file)
+    numbers = [
+        {
+            "level": level.step,
+            "weights": level.rbm.number_of_weights,
+            "amplitude_weights": level.rbm.amplitude.number_of_weights,
+            "phase_weights": level.rbm.phase.number_of_weights,
+            "log_likelihood": level.log_likelihood,
+            "fidelity_with_first": level.rbm.fidelity(dense),
+        }
+        for level in levels
+    ]
+    lines = ["level  weights  amplitude  phase  nats per shot  F with level 0"]
+    lines += [
+        f"{row['level']:>5}  {row['weights']:>7}  {row['amplitude_weights']:>9}  "
+        f"{row['phase_weights']:>5}  {row['log_likelihood']:>13.6f}  "
+        f"{row['fidelity_with_first']:>14.4f}"
+        for row in numbers
+    ]
+    lines.append(f"{out}: {len(levels)} levels by {pruning.criterion}")
+    show({"folder": str(out), "levels": numbers}, "\n".join(lines), json)
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:

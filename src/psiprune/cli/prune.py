@@ -63,7 +63,8 @@ def prune_command(
     """Prune an RBM step by step, with fine-tuning after each step; rerun to resume.
 
     With --until, prune until a metric exceeds a limit, then bisect between the last two levels to
-    find the smallest RBM within the limit.
+    find the smallest RBM within the limit. Of a state with phases both networks are pruned with
+    one budget, by default by surgeon, up to 16 sites.
 
     Args:
         rbm: file of the trained RBM
@@ -91,6 +92,7 @@ def prune_command(
         others: number of other RBMs to train for that ensemble (default: 5)
         no_bisect: with --until: stop at the last level within the limit, without bisection
     """
+    from psiprune.io.netcdf import kind_of
     from psiprune.io.run import refuse_busy
 
     refuse_busy(out)
@@ -121,6 +123,19 @@ def prune_command(
             "--until, or omit it"
         )
     pruning = chosen_settings(PruneSettings, prune)
+    if kind_of(rbm) == "phase_rbm":
+        from psiprune.cli.phases import prune_phase_rbm
+
+        options: dict[str, object] = {
+            "--fine-tune": fine_tune,
+            "--rewind": rewind,
+            "--folds": folds,
+            "--state": state,
+            "--readout": readout,
+            "--until": until,
+        }
+        prune_phase_rbm(rbm, shots, out, pruning, no_fine_tune, options, json)
+        return
     dense, data = load_inputs(rbm, shots, readout)
     check_readout(dense, data)
     early = None if rewind is None else load_rbm(rewind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.linalg
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import describe, expect, progress_bar
 from psiprune.core.threads import single_blas_thread
-from psiprune.core.validation import check_count
+from psiprune.core.validation import check_count, check_number
 from psiprune.data.shots import Shots
 from psiprune.inference.fisher import damped_inverse
 from psiprune.inference.phase_fisher import classical_fisher, quantum_fisher
@@ -32,6 +32,11 @@ from psiprune.training.phases import fit_phases, frequencies_for
 
 Float64 = NDArray[np.float64]
 PhaseCriterion = Literal["magnitude", "damage", "surgeon"]
+#: The most steps of fine-tuning after a pruning step.
+FINE_TUNING = 30
+#: L2 penalty of fine-tuning. Without one weights grow where the shots tell little, and the next
+#: step cannot remove them.
+WEIGHT_DECAY = 1e-4
 #: Factors on the damping that surgery tries by F of the shots, which has directions of little
 #: information, and by the quantum Fisher information.
 _STRONGER, _QUANTUM = (1.0, 10.0, 100.0), (1.0, 10.0)
@@ -71,7 +76,8 @@ def prune_phases(
     fraction: float = 0.1,
     density: float | None = None,
     levels: int | None = None,
-    fine_tune: int = 30,
+    fine_tune: int = FINE_TUNING,
+    weight_decay: float = WEIGHT_DECAY,
     progress: bool = True,
 ) -> list[PhaseLevel]:
     """Prune a state with phases iteratively: weights of both networks compete for one budget.
@@ -90,6 +96,7 @@ def prune_phases(
         density: stop at exactly round(density * total) weights.
         levels: maximum number of steps; by default 20, or as many as the density needs.
         fine_tune: the most steps of natural gradient after each pruning step; 0 for none.
+        weight_decay: L2 penalty of fine-tuning on the weights, in nats per shot.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
@@ -98,33 +105,62 @@ def prune_phases(
     Raises:
         InputError: an argument is invalid, or the shots are not those of a `train_phases`.
     """
-    if criterion not in ("magnitude", "damage", "surgeon"):
-        raise InputError(f"criterion: must be magnitude, damage or surgeon, found {criterion!r}")
+    check_phase_criterion(criterion)
     optional = {} if levels is None else {"levels": levels}
     given: dict[str, Any] = {"fraction": fraction, "density": density, **optional}
     settings = PruneSettings(criterion=criterion, **given)
     fine_tune = check_count("fine_tune", fine_tune, 0)
+    check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
     data = frequencies_for(shots, rbm)
-    total = rbm.number_of_weights
-    steps = truncate(settings, total).levels
-    path = [PhaseLevel(0, rbm, log_likelihood(rbm, data)[0])]
+    steps = truncate(settings, rbm.number_of_weights).levels
+    path = [first_phase_level(rbm, data)]
     with progress_bar(steps * fine_tune, "pruning", progress=progress):
-        for number in range(1, steps + 1):
-            count = count_at(settings, total, number)
-            describe(f"{count} weights")
-            candidates = pruned_candidates(path[-1].rbm, count, data, criterion)
-            expect("epochs", (len(candidates) - 1) * fine_tune)
-            fits = [fit_phases(candidate, data, fine_tune) for candidate in candidates]
-            tuned = max(fits, key=lambda state: state.log_likelihood)
-            provenance = {
-                **rbm.provenance,
-                "criterion": criterion,
-                "pruning_steps": number,
-                "log_likelihood": tuned.log_likelihood,
-            }
-            made = replace(tuned.rbm, provenance=provenance)
-            path.append(PhaseLevel(number, made, tuned.log_likelihood))
+        for _ in range(steps):
+            path.append(
+                next_phase_level(path[-1], path[0], settings, data, fine_tune, weight_decay)
+            )
     return path
+
+
+def first_phase_level(rbm: PhaseRBM, data: BasisFrequencies) -> PhaseLevel:
+    """Return level 0, the state itself."""
+    return PhaseLevel(0, rbm, log_likelihood(rbm, data)[0])
+
+
+def next_phase_level(
+    level: PhaseLevel,
+    first: PhaseLevel,
+    settings: PruneSettings,
+    data: BasisFrequencies,
+    fine_tune: int,
+    weight_decay: float = WEIGHT_DECAY,
+) -> PhaseLevel:
+    """Return the level after `level` of a path that began with `first`; see `prune_phases`."""
+    number = level.step + 1
+    count = count_at(settings, first.rbm.number_of_weights, number)
+    describe(f"{count} weights")
+    candidates = pruned_candidates(
+        level.rbm, count, data, check_phase_criterion(settings.criterion)
+    )
+    expect("epochs", (len(candidates) - 1) * fine_tune)
+    fits = [fit_phases(candidate, data, fine_tune, weight_decay) for candidate in candidates]
+    tuned = max(fits, key=lambda state: state.log_likelihood).rbm
+    reached, _ = log_likelihood(tuned, data)
+    provenance = {
+        **first.rbm.provenance,
+        "criterion": settings.criterion,
+        "pruning_steps": number,
+        "log_likelihood": reached,
+    }
+    return PhaseLevel(number, replace(tuned, provenance=provenance), reached)
+
+
+def check_phase_criterion(criterion: str) -> PhaseCriterion:
+    """Return the criterion; raise InputError if states with phases cannot be pruned by it."""
+    for known in get_args(PhaseCriterion):
+        if criterion == known:
+            return known
+    raise InputError(f"criterion: must be magnitude, damage or surgeon, found {criterion!r}")
 
 
 @single_blas_thread()

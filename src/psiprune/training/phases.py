@@ -17,7 +17,7 @@ from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.core.progress import count, expect, progress_bar
 from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.threads import single_blas_thread
-from psiprune.core.validation import check_count, check_seed
+from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import Shots, without_readout_error
 from psiprune.inference.phase_fisher import quantum_fisher
 from psiprune.io.checkpoint import Checkpoint, Checkpoints
@@ -58,7 +58,8 @@ class PhaseState:
         data: the training set.
         epoch: steps done.
         rbm: the current state.
-        log_likelihood: in nats per shot; NaN before the first step.
+        weight_decay: L2 penalty on the weights, not on the biases, in nats per shot.
+        log_likelihood: minus this penalty, in nats per shot; NaN before the first step.
         slope: its gradient [parameter]; None before the first step and after a restore.
         damping: lambda of the next step.
         done: whether training has converged.
@@ -67,6 +68,7 @@ class PhaseState:
     data: BasisFrequencies
     epoch: int
     rbm: PhaseRBM
+    weight_decay: float = 0.0
     log_likelihood: float = float("nan")
     slope: Float64 | None = None
     damping: float = _FIRST_DAMPING
@@ -104,6 +106,7 @@ def train_phases(
     start: PhaseRBM | None = None,
     starts: int = 4,
     epochs: int = 300,
+    weight_decay: float = 0.0,
     seed: int = 0,
     callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
@@ -123,6 +126,7 @@ def train_phases(
         start: continue training this state, instead of new ones.
         starts: independent fits from random weights, of which the likeliest is returned.
         epochs: the most steps of each.
+        weight_decay: L2 penalty on the weights, not on the biases, in nats per shot.
         seed: random seed of the initial weights.
         callback: called with the state after each step.
         checkpoints: where the training saves its state; see `psiprune.io.checkpoint.Checkpoints`.
@@ -155,6 +159,7 @@ def train_phases(
         start=start,
         starts=starts,
         epochs=epochs,
+        weight_decay=weight_decay,
         seed=seed,
         callback=callback,
         checkpoints=checkpoints,
@@ -168,9 +173,10 @@ def train_phases(
         "bases": len(shots.bases),
         "seed": seed,
         "epochs": epochs,
+        "weight_decay": weight_decay,
         "epochs_done": best.epoch,
         "converged": int(best.done),
-        "log_likelihood": best.log_likelihood,
+        "log_likelihood": log_likelihood(best.rbm, best.data)[0],
         "starts": len(fits),
         "equally_likely": len(equal),
         "agreement": agreement,
@@ -194,6 +200,7 @@ def independent_fits(
     start: PhaseRBM | None = None,
     starts: int = 4,
     epochs: int = 300,
+    weight_decay: float = 0.0,
     seed: int = 0,
     callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
@@ -202,6 +209,7 @@ def independent_fits(
     """Return all fits of `train_phases`, whose arguments it takes, the likeliest first."""
     seed = check_seed(seed)
     starts, epochs = check_count("starts", starts, 1), check_count("epochs", epochs, 0)
+    check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
     data = frequencies_for(shots, start)
     units = check_hidden(shots.sites, shots.sites if hidden is None else hidden)
     phase_units = check_hidden(shots.sites, 2 * units if phase_hidden is None else phase_hidden)
@@ -215,7 +223,7 @@ def independent_fits(
             if begin is None:
                 own = derive_seed(seed, Stream.PHASE_START, number)
                 begin = new_phase_rbm(shots, units, phase_units, own, checkpoints)
-            fits.append(fit_phases(begin, data, epochs, callback, checkpoints))
+            fits.append(fit_phases(begin, data, epochs, weight_decay, callback, checkpoints))
     return sorted(fits, key=lambda state: -state.log_likelihood)
 
 
@@ -272,6 +280,7 @@ def fit_phases(
     start: PhaseRBM,
     data: BasisFrequencies,
     epochs: int,
+    weight_decay: float = 0.0,
     callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> PhaseState:
@@ -284,11 +293,12 @@ def fit_phases(
             "psiprune": version("psiprune"),
             "method": "natural gradient in several bases",
             "epochs": epochs,
+            "weight_decay": weight_decay,
             "shots": hashlib.sha256(shots).hexdigest(),
             "start": hashlib.sha256(to_parameters(start).tobytes()).hexdigest(),
         }
 
-    first = PhaseState(data, 0, start)
+    first = PhaseState(data, 0, start, weight_decay)
     with Checkpoint(checkpoints, training) as checkpoint:
         state = checkpoint.resume(first, {})
         expect("epochs", -state.epoch)
@@ -300,25 +310,28 @@ def fit_phases(
             checkpoint.offer(state, {})
     expect("epochs", state.epoch - epochs)
     if state.epoch == 0:
-        state = replace(state, log_likelihood=log_likelihood(start, data)[0])
+        state = replace(state, log_likelihood=_objective(start, data, weight_decay)[0])
     _LOG.info("%r: %d steps, %.6f nats per shot", start, state.epoch, state.log_likelihood)
     return state
 
 
 def step(state: PhaseState) -> PhaseState:
     """Return the state after one step, which does not lower the likelihood."""
-    rbm, data, damping = state.rbm, state.data, state.damping
+    rbm, data, decay, damping = state.rbm, state.data, state.weight_decay, state.damping
     value, slope = state.log_likelihood, state.slope
     if slope is None:
-        value, slope = log_likelihood(rbm, data)
+        value, slope = _objective(rbm, data, decay)
     x, blocks = to_parameters(rbm), quantum_fisher(rbm)
+    for block, network in zip(blocks, (rbm.amplitude, rbm.phase), strict=True):
+        weights = np.arange(network.number_of_weights)
+        block[weights, weights] += decay
     slopes = np.split(slope, [len(blocks[0])])
     while True:
         change = np.concatenate(
             [_solve(block, damping, part) for block, part in zip(blocks, slopes, strict=True)]
         )
         candidate = from_parameters(rbm, x + change)
-        new_value, new_slope = log_likelihood(candidate, data)
+        new_value, new_slope = _objective(candidate, data, decay)
         if new_value > value or damping > _LARGEST_DAMPING:
             break
         damping *= 4.0
@@ -326,7 +339,20 @@ def step(state: PhaseState) -> PhaseState:
     if new_value > value:
         rbm, value, slope = candidate, new_value, new_slope
         damping = max(damping / 3.0, _LEAST_DAMPING)
-    return PhaseState(data, state.epoch + 1, rbm, value, slope, damping, done)
+    return PhaseState(data, state.epoch + 1, rbm, decay, value, slope, damping, done)
+
+
+def _objective(rbm: PhaseRBM, data: BasisFrequencies, decay: float) -> tuple[float, Float64]:
+    """Return the log-likelihood minus the L2 penalty, and its gradient [parameter]."""
+    value, slope = log_likelihood(rbm, data)
+    if decay == 0:
+        return value, slope
+    pulls = []
+    for network in (rbm.amplitude, rbm.phase):
+        weights = network.weights[network.mask]
+        value -= 0.5 * decay * float(weights @ weights)
+        pulls.append(np.pad(weights, (0, network.visible + network.hidden)))
+    return value, slope - decay * np.concatenate(pulls)
 
 
 def _solve(metric: Float64, damping: float, slope: Float64) -> Float64:
