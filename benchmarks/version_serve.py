@@ -36,7 +36,7 @@ def gibbs(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def update(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of an update in a training that goes on with each request: the fastest of 5 epochs."""
+    """Seconds of an update: the fastest of five epochs; the training goes on with each request."""
     sizes = request["visible"], request["hidden"], request["cd_steps"]
     if sizes not in _clocks:
         shots = pp.Shots(np.load(request["data"]))

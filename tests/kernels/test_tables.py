@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numba import typeof
@@ -212,25 +214,55 @@ def trained(mask: np.ndarray, persistent: bool, learning_rate: float = 0.05) -> 
     return params
 
 
-def training_masks() -> list[np.ndarray]:
-    """Masks for each way to form the gradient by tables, and for more than one block of sites."""
+def training_masks() -> list[Any]:
+    """Masks for which different code forms the gradient, and of more than one block of sites."""
     generator = np.random.default_rng(2)
-    masks = [np.ones((9, 18), bool), generator.random((6, 23)) < 0.4]
-    masks += [np.ones((4, 50), bool), generator.random((3, 130)) < 0.5]
-    return [*masks, generator.random((12, 60)) < 0.08]
+    few = [np.ones((9, 18), bool), generator.random((6, 23)) < 0.7]
+    more = [np.ones((4, 50), bool), generator.random((3, 130)) < 0.7]
+    sparse = generator.random((12, 60)) < 0.08
+    slow = [pytest.param(mask, marks=pytest.mark.slow) for mask in (*more, sparse)]
+    return [*few, *slow]
 
 
-@pytest.mark.parametrize("sums", TABLES, indirect=True)
+@pytest.mark.parametrize(
+    "sums", [pytest.param("avx2", marks=pytest.mark.slow), "avx512"], indirect=True
+)
 @pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("mask", training_masks())
 def test_tables_train_as_loops_do(
-    sums: str, persistent: bool, monkeypatch: pytest.MonkeyPatch
+    sums: str, persistent: bool, mask: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for mask in training_masks():
-        ends = []
-        for way in ("loops", sums):
-            monkeypatch.setenv("PSIPRUNE_SIMD", way)
-            ends.append(trained(mask, persistent))
-        for values, expected in zip(*ends, strict=True):
-            np.testing.assert_allclose(values, expected, rtol=0, atol=3e-6)
-        other = trained(mask, persistent, learning_rate=0.0501)
-        assert np.abs(other.weights - ends[0].weights).max() > 3e-6
+    ends = []
+    for way in ("loops", sums):
+        monkeypatch.setenv("PSIPRUNE_SIMD", way)
+        ends.append(trained(mask, persistent))
+    for values, expected in zip(*ends, strict=True):
+        np.testing.assert_allclose(values, expected, rtol=0, atol=3e-6)
+    other = trained(mask, persistent, learning_rate=0.0501)
+    assert np.abs(other.weights - ends[0].weights).max() > 3e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sums", TABLES, indirect=True)
+def test_probabilities_are_sigmoids_also_of_large_weights(sums: str) -> None:
+    """The gradient of the hidden biases is p of the data minus p of the model, which are equal."""
+    for scale in (0.0, 30.0, 1e4):
+        mask = np.eye(3, dtype=bool)
+        params = Parameters(
+            np.full(3, 2 * scale, np.float32), *(np.full(3, -scale, np.float32) for _ in range(2))
+        )
+        velocity = Parameters(*(np.zeros_like(values) for values in params))
+        shots = np.tile(np.array([[0, 1, 1]], np.uint8), (100, 1))
+        arguments = (layout.pack(shots), np.arange(100, dtype=np.int32), 100, 1)
+        chains = np.zeros((0, 3, layout.lanes_of(WIDE)), np.float32)
+        rates = (np.float32(1.0), np.float32(0.0), np.float32(0.0))
+        start = params.hidden_bias.copy()
+        cd.train_epoch(
+            *(*arguments, chains, layout.graph_of(mask), params, velocity),
+            *(*rates, np.uint64(7), WIDE),
+        )
+        assert np.isfinite(params.hidden_bias).all()
+        if scale:
+            np.testing.assert_allclose(params.hidden_bias, start, rtol=0, atol=1e-6 * scale)
+        else:  # fair coins for 0, 1, 1 in the visible units
+            assert (np.abs(params.visible_bias - [-0.5, 0.5, 0.5]) < 0.2).all()
