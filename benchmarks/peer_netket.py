@@ -62,9 +62,7 @@ def sample(request: dict[str, Any]) -> dict[str, Any]:
     """
     weights = np.load(request["weights"])
     hidden, sites = weights.shape
-    model = nk.models.RBM(
-        alpha=hidden / sites, activation=half_log_cosh, param_dtype=float
-    )
+    model = nk.models.RBM(alpha=hidden / sites, activation=half_log_cosh, param_dtype=float)
     parameters = {
         "Dense": {"kernel": -weights.T / 4, "bias": weights.sum(axis=1) / 4},
         "visible_bias": -weights.sum(axis=0) / 8,
