@@ -78,6 +78,11 @@ def peer_rows(found: dict[str, Any]) -> list[Cells]:
             name = f"time to KL {times['goal']:.4f}, 18 x 9, h = 1"
             cells = line(name, "s", best["seconds"], times["QuCumber [s]"], best["ratio"])
             rows.append((*cells, kl(best["worst KL"]), kl(times["goal"])))
+        for row in times["tables"].get("netket", ()):
+            name = f"time to KL {row['KL']:.4f}, 18 x 9, h = 1, NetKet"
+            if "ratio" in row:
+                cells = line(name, "s", row["ours [s]"], row["seconds"], row["ratio"])
+                rows.append((*cells, kl(row["worst KL"]), kl(row["KL"])))
     return rows
 
 
