@@ -160,7 +160,7 @@ def plot_shots(runs: Sequence[xr.Dataset]) -> Figure:
 
     Of each kind the RBMs of lowest median over seeds, whatever their numbers of weights and hidden
     units and the other settings of the runs. Of those with a mask the best has its number of
-    weights written below. Bands are 16 to 84 % of the seeds.
+    weights written beside it. Bands are 16 to 84 % of the seeds.
     """
     panels = sorted({(int(run.attrs["sites"]), float(h)) for run in runs for h in run["field"]})
     figure = Figure(figsize=(3.0 + 5.4 * len(panels), 6.0), layout="constrained")
@@ -211,6 +211,7 @@ def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
 def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
     amounts = sorted({int(run.attrs["shots"]) for run in runs})
     masked: dict[int, xr.DataArray] = {}
+    dense: dict[int, xr.DataArray] = {}
     for kind, (color, marker, line, label) in _VARIANTS.items():
         best = {}
         for shots in amounts:
@@ -220,6 +221,7 @@ def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
                 best[shots] = min(found, key=_median)
                 if kind != "dense":
                     masked[shots] = min(masked.get(shots, best[shots]), best[shots], key=_median)
+        dense = best if kind == "dense" else dense
         if best:
             values = xr.concat(best.values(), "shots", coords="minimal", compat="override")
             draw_band(
@@ -229,7 +231,7 @@ def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
         ax.annotate(
             f"{int(kl['count'])}",
             (shots, _median(kl)),
-            xytext=(0, -14),
+            xytext=(0, 8 if shots in dense and _median(dense[shots]) < _median(kl) else -14),
             textcoords="offset points",
             ha="center",
             fontsize="small",
