@@ -256,7 +256,7 @@ def test_tdvp_is_the_exact_evolution(model: Any, initial: str) -> None:
     fidelity = abs(np.vdot(found.to_vector(), exact.to_vector())) ** 2
     assert fidelity == pytest.approx(1, abs=1e-8)
     with pytest.raises(ConvergenceError, match="raise max_bond"):
-        evolution._tdvp(h, letters, 0.5, 2, 0.05, False)
+        evolution._tdvp(h, letters, 1.0, 2, 0.05, False)
 
 
 def test_what_evolution_refuses() -> None:
