@@ -369,7 +369,7 @@ def test_progress_counts_shots_and_sweeps(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(module, "count", count)
     sample(ground_state(TFIM(sites=5, field=1.5)), 3 * CHUNK + 1)
     assert counts["shots"] == 3 * CHUNK + 1
-    monkeypatch.setattr(sampling, "Shots", lambda bits, *_: bits)
+    monkeypatch.setattr(sampling, "Shots", lambda bits, *_, **__: bits)
     assert not sample(MPS((UP, UP)), 1).flags.writeable  # type: ignore[attr-defined]
     assert 3 <= counts["sweeps"] <= 30
 

@@ -34,6 +34,7 @@ class Stream(IntEnum):
     BASIS_SAMPLING = 12
     RANDOM_BASES = 13
     LOCAL_UNITARIES = 14
+    MASK_CHOICE_SPLIT = 15
     # RBMs
     RANDOM_WEIGHTS = 20
     LOCAL_WEIGHTS = 21
