@@ -256,7 +256,7 @@ def test_tdvp_is_the_exact_evolution(model: Any, initial: str) -> None:
     fidelity = abs(np.vdot(found.to_vector(), exact.to_vector())) ** 2
     assert fidelity == pytest.approx(1, abs=1e-8)
     with pytest.raises(ConvergenceError, match="raise max_bond"):
-        evolution._tdvp(h, letters, 0.5, 2, 0.05, False)
+        evolution._tdvp(h, letters, 1.0, 2, 0.05, False)
 
 
 def test_what_evolution_refuses() -> None:
@@ -274,7 +274,7 @@ def test_what_evolution_refuses() -> None:
 
 
 def test_a_twist_turns_the_couplings() -> None:
-    state, angle = pp.ground_state(pp.XXZ(sites=4)), 0.4
+    state, angle = pp.mps_from_vector(np.random.default_rng(0).random(16)), 0.4
     turned = twisted(state, angle)
     assert turned.is_complex
     cos, sin = np.cos(angle), np.sin(angle)
@@ -283,14 +283,14 @@ def test_a_twist_turns_the_couplings() -> None:
         return of.expectation(pp.Hamiltonian([(1.0, {1: letters[0], 2: letters[1]})], 4))
 
     hopping = mean(state, "X", "X") + mean(state, "Y", "Y")
-    assert abs(hopping) > 0.5
+    assert abs(hopping) > 0.3
     assert mean(turned, "X", "X") + mean(turned, "Y", "Y") == pytest.approx(cos * hopping)
     assert mean(turned, "X", "Y") - mean(turned, "Y", "X") == pytest.approx(sin * hopping)
     np.testing.assert_allclose(turned.correlations(), state.correlations(), atol=1e-12)
 
 
 def test_random_local_unitaries() -> None:
-    plus = pp.mps_from_tensors([np.full((1, 2, 1), 0.5**0.5)] * 400)
+    plus = pp.mps_from_tensors([np.full((1, 2, 1), 0.5**0.5)] * 200)
     turned = randomly_turned(plus, seed=1)
     # The Bloch vector of each site is uniform on the sphere, so each component is on [-1, 1].
     for means in (turned.magnetization(), turned.transverse_magnetization()):
