@@ -140,16 +140,18 @@ def prune_phase_rbm(
     out: Path,
     pruning: PruneSettings,
     no_fine_tune: bool,
+    digests: Mapping[str, str],
     others: Mapping[str, object],
     json: bool,
 ) -> None:
     """Prune both networks of a state, a file for each level, and print the levels.
 
+    `digests` are those of both files, for the configuration of the run.
+
     Raises:
         InputError: one of the other options is given, a file is invalid, or the folder is of
             another run.
     """
-    from psiprune.cli.prune import digests
     from psiprune.data.shots import read_shots
     from psiprune.experiments.path_settings import PathSettings
     from psiprune.experiments.pruning_path import level_names
@@ -158,6 +160,7 @@ def prune_phase_rbm(
     from psiprune.pruning.schedule import truncate
     from psiprune.rbm.phase import load_phase_rbm
     from psiprune.rbm.phase_likelihood import log_likelihood
+    from psiprune.training.exact_natural_gradient import ExactNaturalGradient
     from psiprune.training.phases import frequencies_for
 
     if pruning.compensate:
@@ -170,8 +173,9 @@ def prune_phase_rbm(
     data = frequencies_for(read_shots(shots), dense)
     pruning = truncate(pruning, dense.number_of_weights)
     epochs = 0 if no_fine_tune else phases.FINE_TUNING
-    files: dict[str, Any] = digests(rbm=rbm, shots=shots)
-    settings = PathSettings(**files, prune=pruning, fine_tune=None)
+    tuning = ExactNaturalGradient(epochs=epochs, weight_decay=phases.WEIGHT_DECAY)
+    fine_tune = None if no_fine_tune else tuning
+    settings = PathSettings(**dict[str, Any](digests), prune=pruning, fine_tune=fine_tune)
     levels: list[phases.PhaseLevel] = []
     with open_run(out, settings) as folder, progress_bar(pruning.levels * epochs, "pruning"):
         for number, name in enumerate(level_names(pruning.levels)):

@@ -134,7 +134,8 @@ def prune_command(
             "--readout": readout,
             "--until": until,
         }
-        prune_phase_rbm(rbm, shots, out, pruning, no_fine_tune, options, json)
+        files = digests(rbm=rbm, shots=shots)
+        prune_phase_rbm(rbm, shots, out, pruning, no_fine_tune, files, options, json)
         return
     dense, data = load_inputs(rbm, shots, readout)
     check_readout(dense, data)
