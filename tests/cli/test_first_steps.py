@@ -213,8 +213,8 @@ def test_the_examples_run_one_after_another(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SHELL", "/bin/bash")
-    tiny.write(tmp_path / "zeros.txt", "0000000000\n0000100000\n" * 100)
-    tiny.write(tmp_path / "ones.txt", "1111111111\n1111101111\n" * 100)
+    tiny.write(tmp_path / "zeros.txt", "0000000000\n" * 199 + "0000100000\n")
+    tiny.write(tmp_path / "ones.txt", "1111111111\n" * 199 + "1111101111\n")
     tiny.write(tmp_path / "mine.toml", SWEEP)
     for command, line in EXAMPLES:
         group = COMMANDS[command.split()[0]].group

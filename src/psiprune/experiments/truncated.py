@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from psiprune.core.threads import single_blas_thread
 from psiprune.experiments.problem import Problem
@@ -29,8 +30,11 @@ def truncated_states(problems: Sequence[Problem], bonds: Sequence[int]) -> xr.Da
     names = ("parameters", "kl", "infidelity", "abs_magnetization_bias")
     rows = []
     for problem in problems:
+        of_shots = np.empty(0)
+        if problem.reference.log_q is None:
+            of_shots = problem.reference.state.log_prob(problem.shots)
         for bond in bonds:
-            state, kl, overlap = _truncated(problem, bond)
+            state, kl, overlap = _truncated(problem, bond, of_shots)
             exact = problem.reference.observables.abs_magnetization
             bias = relative_error(exact, reference_observables(state).abs_magnetization)[1]
             rows.append((state.free_parameters, kl, 1 - overlap, bias))
@@ -44,8 +48,13 @@ def truncated_states(problems: Sequence[Problem], bonds: Sequence[int]) -> xr.Da
     )
 
 
-def _truncated(problem: Problem, bond: int) -> tuple[MPS, float, float]:
-    """Return the truncated state, its KL divergence and its fidelity."""
+def _truncated(
+    problem: Problem, bond: int, of_shots: NDArray[np.float64]
+) -> tuple[MPS, float, float]:
+    """Return the truncated state, its KL divergence and its fidelity.
+
+    `of_shots` is ln p of each shot in the exact state, where sums over all states are too long.
+    """
     exact, log_q = problem.reference.state, problem.reference.log_q
     if log_q is not None:
         state = mps_from_vector(exact.to_vector(), max_bond=bond)
@@ -53,7 +62,7 @@ def _truncated(problem: Problem, bond: int) -> tuple[MPS, float, float]:
             log_p = 2.0 * np.log(np.abs(state.to_vector()))
         return state, kl_divergence(log_q, log_p), fidelity(log_q, log_p)
     state = truncated_mps(exact, bond)
-    gap = exact.log_prob(problem.shots) - state.log_prob(problem.shots)
+    gap = of_shots - state.log_prob(problem.shots)
     # The mean of p / q over draws of q is 1, and no term of this sum is below 0.
     kl = float((gap + np.expm1(-gap)).mean())
     return state, kl, float(np.exp(-gap / 2).mean() ** 2)
