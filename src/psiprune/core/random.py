@@ -85,6 +85,7 @@ class Stream(IntEnum):
     REPLICA_LOSS_RECORDS = 93
     RATES_SENSITIVITY = 94
     RATES_RESPONSE = 95
+    MASK_SPLIT = 96
     # metrics
     LEVEL_METRICS = 100
     REFERENCE_START = 101
