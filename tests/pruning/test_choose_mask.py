@@ -48,7 +48,7 @@ def test_links_are_not_chosen_where_they_do_not_help() -> None:
 def test_the_rule_is_that_of_the_scores(pairs: pp.Shots) -> None:
     """As by hand: of training shots less parameters / shots, and of the held-out ones."""
     found = pp.choose_mask(pairs, hidden=(2,), links=(1, 2, 3), method=METHOD, held_out=0.3, seed=3)
-    order = generator_for(3, Stream.SHOTS_SPLIT).permutation(600)
+    order = generator_for(3, Stream.MASK_SPLIT).permutation(600)
     held, rest = pairs.bits[order[:180]], pairs.bits[order[180:]]
     scores = []
     for each in found.candidates:

@@ -34,7 +34,6 @@ class Stream(IntEnum):
     BASIS_SAMPLING = 12
     RANDOM_BASES = 13
     LOCAL_UNITARIES = 14
-    MASK_CHOICE_SPLIT = 15
     # RBMs
     RANDOM_WEIGHTS = 20
     LOCAL_WEIGHTS = 21
@@ -90,6 +89,7 @@ class Stream(IntEnum):
     REPLICA_LOSS_RECORDS = 93
     RATES_SENSITIVITY = 94
     RATES_RESPONSE = 95
+    MASK_SPLIT = 96
     # metrics
     LEVEL_METRICS = 100
     REFERENCE_START = 101

@@ -92,7 +92,7 @@ def choose_mask(
     """
     data = as_shots(shots)
     held_out = check_number("held_out", held_out, "between 0 and 1", lambda x: 0 < x < 1)
-    order = generator_for(check_seed(seed), Stream.MASK_CHOICE_SPLIT).permutation(len(data))
+    order = generator_for(check_seed(seed), Stream.MASK_SPLIT).permutation(len(data))
     held = round(held_out * len(data))
     if min(held, len(data) - held) < _LEAST:
         raise InputError(

@@ -197,9 +197,10 @@ def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
             **{name: _VARIANTS[name] for name in _SCALED},
         }.items():
             values = [each.get(name, np.nan) for each in points]
-            style = {"color": color, "marker": marker, "label": label}
-            ax.plot(sites, values, ls=line or "-", **style)
-        ax.set_title(field_label(runs[0], ratio * runs[0].attrs["coupling"]))
+            if np.isfinite(values).any():
+                style = {"color": color, "marker": marker, "label": label}
+                ax.plot(sites, values, ls=line or "-", **style)
+        ax.set_title(f"h = {ratio:g} J")
         ax.set_xlabel("sites N")
         log_y(ax)
         faint_grid(ax)
