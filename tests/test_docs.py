@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from cyclopts import CycloptsError
@@ -14,6 +15,7 @@ from cyclopts import CycloptsError
 import psiprune as pp
 from pages import PAGES, ROOT, Block, assert_same, blocks_of, is_available, merged, run
 from psiprune.cli.catalogue import COMMANDS
+from psiprune.data.formats import FORMATS
 
 DOCS = ROOT / "docs"
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.py"))
@@ -63,7 +65,8 @@ def run_page(blocks: list[Block], name: str) -> None:
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=page_id)
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_page([block.quick() for block in blocks_of(page)], page.stem)
+    with patch.dict(FORMATS):  # a page adds one
+        run_page([block.quick() for block in blocks_of(page)], page.stem)
 
 
 @pytest.mark.slow
@@ -74,7 +77,8 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 )
 def test_blocks_run_in_full(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_page([block.slow() for block in blocks_of(page)], page.stem)
+    with patch.dict(FORMATS):
+        run_page([block.slow() for block in blocks_of(page)], page.stem)
 
 
 def test_replacements_fit() -> None:
