@@ -78,6 +78,11 @@ def test_ground_states_of_other_models(tmp_path: Path) -> None:
             pp.IsingChain(sites=3, fields=(-1.0, 1.0, 1.0)),
             "after a Z on 1 site: 0\n",
         ),
+        (
+            ("--sites=3", "--field=-1"),
+            pp.IsingChain(sites=3, field=-1.0),
+            "after a Z on 3 sites: 0, 1, 2",
+        ),
         (("--model=tfim-2d", "--length=2", "--width=2"), pp.TFIM2D(length=2, width=2), "TFIM2D"),
     ],
 )

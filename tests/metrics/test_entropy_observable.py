@@ -9,7 +9,7 @@ import psiprune as pp
 from machines import distribution, random_rbm
 from psiprune.metrics.entropy_observable import EntropyObservable, entropies_at
 from psiprune.metrics.reference import reference_of
-from psiprune.metrics.selectors import shots_metric, state_metric
+from psiprune.metrics.selectors import check_state_metric, shots_metric, state_metric
 from psiprune.states.mps import mps_from_tensors, mps_from_vector
 from psiprune.states.spin_models import XXZ
 from refusals import refuses
@@ -71,6 +71,23 @@ def test_a_limit_of_an_entropy_holds_for_either_sign() -> None:
         assert (loss.value > 0) == (rbm is not None)
         limited = state_metric("entropy_loss", reference, draws=500, seed=1)(machine)
         assert limited.value == abs(loss.value) > 0.01
+
+
+def test_entropies_of_half_the_sites_are_measured_anyway() -> None:
+    """Against a state "entropy" is no second column, and its limit is that of entropy_loss."""
+    state, rbm = mps_from_vector(GHZ), random_rbm(6, 4, scale=1.0)
+    reference = reference_of(state, ["entropy", "renyi2(3)", "renyi2", "entropy(2)"])
+    assert list(reference.custom) == ["renyi2_3", "entropy_2"]
+    limits = [
+        state_metric(name, reference, draws=100, seed=1)(rbm).value
+        for name in ("entropy", "entropy_loss")
+    ]
+    assert limits[0] == limits[1] > 0.01
+    check_state_metric("renyi2")
+    with refuses("observables", "'entropy'"):
+        reference_of(state, {"entropy": "renyi2"})
+    with refuses("observables", "'entropy'"):
+        reference_of(state, {"entropy": "entropy(2)"})
 
 
 def test_what_entropies_refuse() -> None:

@@ -281,6 +281,10 @@ def test_an_observable_as_the_limit_of_a_search() -> None:
         ("structure_factor(pi/0)", ("pi/2", "'pi/0'")),
         ("domain_wall_density(3)", ("z2", "'3'")),
         ("a=X0 X9", ("0 to 5", 9)),
+        ("X0Z1", ("'X0Z1'", "'X0 Z1'")),
+        ("Z_0Z_1Z_2", ("'Z_0Z_1Z_2'", "'Z_0 Z_1 Z_2'")),
+        ("a=", ("'a='",)),
+        ("", ("empty",)),
         ("own.py:f", ("no file", "own.py")),
     ],
 )
@@ -289,9 +293,40 @@ def test_names_that_are_refused(text: str, facts: tuple[object, ...]) -> None:
         read_observables([text], N)
 
 
+def test_a_constant_has_no_error() -> None:
+    rbm = random_rbm(N, 3)
+    of_state = pp.evaluate(rbm, mps_from_vector(np.sqrt(Q)), draws=100, observables=["2", "2 + Z0"])
+    of_shots = pp.evaluate(rbm, BITS, draws=100, observables=["2", "2 + Z0"])
+    in_bases = pp.Shots(BITS, basis="X")
+    for found in (
+        (of_state.custom["o_2"].value, of_state.custom["o_2"].error),
+        (of_shots.custom["o_2"].value, of_shots.custom["o_2"].error),
+        (of_shots.custom["o_2"].shots_value, of_shots.custom["o_2"].shots_error),
+        *((m.value, m.error) for m in pp.measure_observables(BITS, ["2"]).values()),
+        *((m.value, m.error) for m in pp.measure_observables(in_bases, ["2"]).values()),
+    ):
+        assert found == (2.0, 0.0)
+    assert of_state.custom["o_2_plus_Z0"].error > 0
+    assert of_shots.custom["o_2_plus_Z0"].error > 0
+
+
+def test_references_have_a_column_of_their_own() -> None:
+    """The energy of a state stands under "reference", the floor of a loss under "floor"."""
+    report = pp.evaluate(random_rbm(N, 3), pp.ground_state(XXZ(sites=N)), draws=100)
+    head, *lines = report_text(report).splitlines()
+    rows = {line.split()[0]: line.split() for line in lines}
+    place = head.split().index("reference")
+    assert rows["energy"][place] == f"{report.energy.floor:.6g}"
+    assert rows["energy"][place - 1] == rows["entropy_loss"][place] == "-"
+    assert rows["entropy_loss"][place - 1] == "0"
+    assert rows["entropy"][place] == f"{report.entropy.floor:.6g}"  # type: ignore[union-attr]
+
+
 def test_names_of_observables() -> None:
-    texts = ["X0 X3", "-0.5 X0", "bond = Z0 Z1", "structure_factor(pi/2)"]
-    names = ["X0_X3", "minus_0_5_X0", "bond", "structure_factor_pi_2"]
+    texts = ["X0 X3", "-0.5 X0", "bond = Z0 Z1", "structure_factor(pi/2)", "X0+X3"]
+    texts.append("sum_i Z_i Z_{i+1}")
+    names = ["X0_X3", "minus_0_5_X0", "bond", "structure_factor_pi_2", "X0_plus_X3"]
+    names.append("sum_i_Z_i_Z__i_1")
     assert list(read_observables(texts, N)) == names
     with refuses("observable", "'X0_X3'", "twice"):
         read_observables(["X0 X3", "X0*X3"], N)

@@ -209,8 +209,8 @@ def test_bad_sites() -> None:
 @pytest.mark.parametrize(
     ("text", "facts"),
     [
-        ("", ("line 1", "''")),
-        ("# only a comment\n", ("''",)),
+        ("", ("empty",)),
+        ("# only a comment\n", ("empty",)),
         ("-1.0 [Z0 Z1]\n\nhalf [X0]", ("line 3", "[X0]", "'half'")),
         ("[Z0 Z1]", ("line 1", "number", "''")),
         ("1.0 [Z0 Z1]\n1.0 [Z0 3]", ("line 2", "Z0", "'3'")),
@@ -220,7 +220,7 @@ def test_bad_sites() -> None:
         ("1.0 [Z0 Z1] + \n 0.5 X0", ("line 2", "'0.5 X0'")),
         ("1.0j [Z0 Z1]", ("line 1", "real", "1j")),
         ("1.0 [Z0 Z9999]", ("line 1", 4095, 9999)),
-        ("1.0 []", ("sites", 2, 0)),
+        ("1.0 []", ("--sites 2", 0)),
         ("zz", ("line 1", "'zz'")),
         ("1.0 [X0]\n\n2.0 X1] + 1.0 [X0]", ("line 3", "'2.0 X1'")),
         ("1.0 [X0]\n2.0 [X1 [X0]", ("line 2", "'2.0 [X1 [X0'")),

@@ -51,7 +51,7 @@ def test_the_sum_of_a_text(text: str, terms: list[tuple[float, dict[int, str]]])
         ("(X0 + X1) Z2", ("parentheses", "one by one")),
         ("X0, X1", ("'X0 X3'", "', X1'")),
         ("X0 +", ("'X0 X3'", "''")),
-        ("", ("'X0 X3'", "''")),
+        ("", ("empty",)),
         ("X0 - X0", ("coefficient", 0)),
         ("Z0 Z1\nX2 X3", ("line 1", "+ or -", "'X2'")),
         ("Z0 Z1\n\n- X2 A3", ("line 3", "'A'")),

@@ -141,7 +141,11 @@ def test_the_ising_model_in_two_dimensions() -> None:
             {"positions": ((0, 0), (5, 0), (5, 0.05))},
             ("positions", "1 and 2", 0.05, "tenth", 1, "move them apart"),
         ),
-        (Rydberg, {"positions": ((0, 0), (0, 0)), "c6": 0.0}, ("positions", "0 and 1")),
+        (
+            Rydberg,
+            {"positions": ((1, 0), (2, 3), (2, 3)), "c6": 0.0},
+            ("positions", "1 and 2", "same place", "2,3"),
+        ),
         (Rydberg, {"sites": 3, "omega": 0.0}, ("omega", 0, 0.0)),
         (TFIM2D, {"length": 2, "width": 2, "boundary": "cylinder"}, ("width", 3, 2)),
         (TFIM2D, {"length": 65, "width": 65}, ("length, width", 4096, 4225)),

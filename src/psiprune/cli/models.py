@@ -73,7 +73,7 @@ def model_options(without: frozenset[str] = frozenset()) -> Any:
 
 
 def chosen_model(options: BaseModel | None) -> TFIM | SpinModel | Hamiltonian:
-    """Return the model that the options name; the plain Ising chain is `TFIM`.
+    """Return the model that the options name; an Ising chain with a field above 0 is `TFIM`.
 
     Raises:
         InputError: there is no such model or file, the model lacks an option or its value is
@@ -81,7 +81,11 @@ def chosen_model(options: BaseModel | None) -> TFIM | SpinModel | Hamiltonian:
     """
     table = {"kind": "tfim", **model_table(options)}
     kind, values = MODELS[table["kind"]], {k: v for k, v in table.items() if k != "kind"}
-    if kind is IsingChain and set(values) <= set(TFIM.model_fields):
+    if (
+        kind is IsingChain
+        and set(values) <= set(TFIM.model_fields)
+        and not values.get("field", 1.0) < 0
+    ):
         return TFIM(**values)
     return as_model(table)
 
@@ -112,6 +116,8 @@ def model_table(options: BaseModel | None, *, updates: bool = False) -> dict[str
             raise InputError(
                 f"{_option(given)}: not an option of --model {name}, which has {listed}"
             )
+    if (sites := values.get("sites", 2)) < 2:
+        raise InputError(f"--sites: must be at least 2, found {sites}")
     if name in KINDS:
         return {"kind": name, **values}
     return as_model(read_hamiltonian(name, values.get("sites"))).model_dump(exclude_unset=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from psiprune.cli.options import unknown_method_option
 
 #: Similarity from which a name is suggested, between 0 and 1, as `difflib` counts it.
 _SIMILAR = 0.7
+#: -X0, -0.5 Z_1, -sum_i: begins a sum of Pauli strings.
+_NEGATIVE_SUM = re.compile(r"-\s*(?:[\d.(]|[XYZ]_?[\d{]|sum_i)")
 
 
 def unknown_command(error: UnknownCommandError) -> str:
@@ -37,6 +41,9 @@ def unknown_option(error: UnknownOptionError) -> str:
     chain = " ".join(("psiprune", *(error.command_chain or ())))
     arguments = error.argument_collection or ()
     names = [name for each in arguments if each.show for name in each.names if name[:2] == "--"]
+    if "--observable" in names and _NEGATIVE_SUM.match(option):
+        whole = error.token.keyword or error.token.value
+        return f"{option}: begins with -, as options do; write --observable={shlex.quote(whole)}"
     if near := closest(option, names):
         return f"{option}: no such option; did you mean {' or '.join(near)}?"
     return f"{option}: no such option; {chain} --help lists all"

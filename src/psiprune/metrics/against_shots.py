@@ -33,7 +33,13 @@ from psiprune.metrics.observables import (
     sampled_observables,
     spins,
 )
-from psiprune.metrics.observed import dimension_of, doubt, estimate_from_draws, values_of_draws
+from psiprune.metrics.observed import (
+    constant_of,
+    dimension_of,
+    doubt,
+    estimate_from_draws,
+    values_of_draws,
+)
 from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.metrics.rates_error import errors_from_rates, readout_warning, trained_through
 from psiprune.metrics.shots_report import TAKEN, Comparison, ShotsReport
@@ -195,6 +201,10 @@ def evaluate_on_shots(
         compared[name] = replace(
             compared[name], warning=warning, dimension=dimension, coordinates=coordinates
         )
+        if constant_of(each) is not None:
+            compared[name] = replace(
+                compared[name], error=np.float64(0), shots_error=np.float64(0), training_error=None
+            )
     absolute = compared["abs_magnetization"]
     return ShotsReport(
         len(data),

@@ -32,6 +32,8 @@ Bits = NDArray[np.uint8]
 _CALL = re.compile(r"\s*([A-Za-z]\w*)\s*(?:\(\s*([^()]*?)\s*\))?\s*")
 #: X0, Z_i: begins Pauli strings.
 _LETTER = re.compile(r"[A-Za-z]_?(?:\d+|i)?")
+#: X0Z1, Z_0Z_1: Pauli strings without blanks.
+_JOINED = re.compile(r"(?:[XYZ]_?\d+){2,}")
 
 
 #: What a name stands for.
@@ -77,6 +79,12 @@ def named_observable(
     if name not in _NAMES:
         if _LETTER.fullmatch(name):
             return None
+        if _JOINED.fullmatch(name):
+            apart = re.sub(r"(?<=\d)(?=[XYZ])", " ", name)
+            raise InputError(
+                f"observable: letters need blanks between them, found {text.strip()!r}; write "
+                f"{apart!r}"
+            )
         (nearest,) = difflib.get_close_matches(name, _NAMES, n=1, cutoff=0.0)
         raise InputError(
             f"observable: must be Pauli strings such as 'X0 X3', FILE.py:function, or one of "

@@ -96,6 +96,13 @@ def is_determined(observable: object) -> bool:
     return True
 
 
+def is_entropy_of_report(name: str, observable: object, sites: int) -> bool:
+    """Return whether an observable is the `entropy` or `renyi2` that each `Report` has."""
+    return isinstance(observable, EntropyObservable) and (
+        (observable.kind, observable.cut) == (name, sites // 2)
+    )
+
+
 def check_rbm_size(observables: Mapping[str, object], sites: int) -> None:
     """Raise InputError if an observable is unknown for RBMs of so many sites."""
     for name, each in observables.items():

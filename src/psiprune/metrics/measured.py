@@ -23,6 +23,7 @@ from psiprune.metrics.measured_bases import pauli_mean
 from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import Estimate
 from psiprune.metrics.observed import (
+    constant_of,
     dimension_of,
     estimate_from_draws,
     estimate_of_state,
@@ -112,7 +113,7 @@ def _of_bases(shots: Shots, observables: dict[str, Observable], seed: int) -> di
     measured = {}
     for name, each in observables.items():
         if isinstance(each, PauliObservable):
-            mean = pauli_mean(name, each.operator, shots)
+            mean = constant_of(each) or pauli_mean(name, each.operator, shots)
             measured[name] = Measured(mean.value, mean.error)
         else:
             if isinstance(each, EntropyObservable):
@@ -160,6 +161,8 @@ def _of_shots(shots: Shots, observables: dict[str, Observable], seed: int) -> di
 
 
 def _estimate(name: str, observable: Observable, bits: Bits, blocks: Blocks, seed: int) -> Estimate:
+    if (constant := constant_of(observable)) is not None:
+        return constant
     values, size = values_of_draws(name, observable, bits, None), blocks.effective(len(bits))
     if values.ndim == 0:
         estimate = estimate_from_draws(name, observable, bits[:, None, :], seed, blocks.length)

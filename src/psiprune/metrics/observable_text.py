@@ -99,6 +99,8 @@ def is_code(text: str) -> bool:
 def _named(text: str, sites: int, positions: Positions | None) -> tuple[str, Observable]:
     named = _NAMED.fullmatch(text)
     name, body = (named[1], named[2]) if named else (_identifier(text), text)
+    if named and not body.strip():
+        raise InputError(f"observable: {text!r} has nothing after =; write {name}=X0 or a name")
     return name, parse_observable(body, sites, positions)
 
 
@@ -141,8 +143,12 @@ def _real(value: complex) -> float:
 
 
 def _identifier(text: str) -> str:
-    """Return a name for tables and files: a minus is "minus", all else that is no letter "_"."""
-    words = re.sub(r"\W+", "_", text.replace("-", " minus ")).strip("_")
+    """Return a name for tables and files: "minus", "plus", for all else that is no letter "_".
+
+    A plus within {i+1} is "_", too.
+    """
+    text = re.sub(r"\+(?![^{}]*\})", " plus ", text.replace("-", " minus "))
+    words = re.sub(r"\W+", "_", text).strip("_")
     return words if words[:1].isalpha() else f"o_{words}"
 
 

@@ -130,6 +130,13 @@ def values_of_draws(name: str, observable: Observable, bits: Bits, rbm: RBM | No
     return observe(name, observable, bits)
 
 
+def constant_of(observable: Observable) -> Estimate | None:
+    """Return the value of a multiple of the identity, without error; None for all else."""
+    if isinstance(observable, PauliObservable) and observable.is_constant:
+        return Estimate(np.float64(observable.operator.offset), np.float64(0), np.float64(0))
+    return None
+
+
 def estimate_from_draws(
     name: str, observable: Observable, bits: Bits, seed: int, block: int = 1, rbm: RBM | None = None
 ) -> Estimate:
@@ -141,6 +148,8 @@ def estimate_from_draws(
     chains, draws, sites = bits.shape
     if isinstance(observable, EntropyObservable) and rbm is not None:
         return observable.estimate(rbm, bits)
+    if (constant := constant_of(observable)) is not None:
+        return constant
     values = values_of_draws(name, observable, bits.reshape(-1, sites), rbm)
     if values.ndim:
         mean = chain_mean(values.reshape(chains, draws, *values.shape[1:]))

@@ -51,6 +51,11 @@ class PauliObservable:
         """Whether all strings consist of Z alone."""
         return all(term.flips == 0 for term in self.operator.terms)
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is a multiple of the identity, a number without error."""
+        return all(term.flips == term.signs == 0 for term in self.operator.terms)
+
     def check_diagonal(self, name: str) -> None:
         """Raise InputError unless shots in the Z basis determine the observable."""
         flipping = next((term for term in self.operator.terms if term.flips), None)

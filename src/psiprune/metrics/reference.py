@@ -15,7 +15,7 @@ from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
 from psiprune.metrics.custom import check_names
 from psiprune.metrics.entanglement import Entanglement, entanglement
-from psiprune.metrics.entropy_observable import check_rbm_size
+from psiprune.metrics.entropy_observable import check_rbm_size, is_entropy_of_report
 from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.observables import Observables, reference_observables
 from psiprune.metrics.observed import Target, estimate_of_state, rotated
@@ -70,7 +70,8 @@ def reference_of(state: MPS, observables: GivenObservables | None = None) -> Ref
     Args:
         state: the state.
         observables: further ones to compare, in the frame of the state: functions of bits, sums of
-            Pauli strings or names, see `as_observables`.
+            Pauli strings or names, see `as_observables`. "entropy" and "renyi2" are in every
+            `Report` and are not added again.
 
     Raises:
         InputError: phases, or amplitudes of both signs (seen up to 20 sites), which sqrt(p) cannot
@@ -82,8 +83,13 @@ def reference_of(state: MPS, observables: GivenObservables | None = None) -> Ref
             "state without, or a PhaseRBM"
         )
     further = as_observables(observables, state.sites, positions_of(state.model))
-    check_names(further, _TAKEN)
     check_rbm_size(further, state.sites)
+    further = {
+        name: each
+        for name, each in further.items()
+        if not is_entropy_of_report(name, each, state.sites)
+    }
+    check_names(further, _TAKEN)
     model, log_q, turned = state.model, None, 0
     sites: tuple[int, ...] = ()
     if isinstance(model, Hamiltonian):

@@ -58,6 +58,8 @@ def state_metric(name: str, reference: Reference, *, draws: int, seed: int) -> M
             it for an RBM with another number of sites.
     """
     check_state_metric(name, (*reference.custom,))
+    if f"{name}_loss" in ENTROPY_METRICS:
+        name = f"{name}_loss"
     if name in ENERGY_METRICS and reference.model is None:
         raise InputError(
             f"until: {name} needs a state with its Hamiltonian, and this state has none; give "
@@ -176,8 +178,12 @@ def _shots_observable(
 
 
 def check_state_metric(name: str, observables: Collection[str] = ()) -> None:
-    """Raise InputError unless the name is a metric against a state, or of an observable."""
-    _check(name, (*STATE_METRICS, *observables), "against a state")
+    """Raise InputError unless the name is a metric against a state, or of an observable.
+
+    "entropy" and "renyi2", as the observables are called, stand for their losses.
+    """
+    if f"{name}_loss" not in ENTROPY_METRICS:
+        _check(name, (*STATE_METRICS, *observables), "against a state")
 
 
 def _check(name: str, known: tuple[str, ...], where: str, more: str = "") -> None:

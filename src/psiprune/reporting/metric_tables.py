@@ -30,9 +30,12 @@ _STATE: tuple[Column, ...] = (
     ("value", "value", ".6g"),
     ("error", "error", ".1e"),
     ("floor", "floor", ".4g"),
+    ("reference", "reference", ".6g"),
     ("ESS", "effective_sample_size", ".0f"),
     ("method", "method", ""),
 )
+#: Quantities of the RBM whose `floor` is the value of the reference.
+_OF_REFERENCE = ("energy", "entropy", "renyi2")
 _OBSERVED: tuple[Column, ...] = (
     ("observable", "observable", ""),
     ("value", "value", ".6g"),
@@ -57,7 +60,7 @@ _SHOTS: tuple[Column, ...] = (
     ("shots", "shots_value", ".6g"),
     ("error", "shots_error", ".1e"),
     ("sigmas", "sigmas", "+.1f"),
-    *_STATE[3:],
+    *(column for column in _STATE[3:] if column[0] != "reference"),
 )
 #: Further errors of the RBM, each shown after that of the draws if it is known.
 _FURTHER: tuple[Column, ...] = (
@@ -92,10 +95,14 @@ def _with_error(measure: Measure, form: str) -> str:
 def report_text(report: Report) -> str:
     """Return a line for each measure: value, standard error, floor, effective sample size.
 
+    Energy and entropies have the value of the reference in place of a floor.
     A table of further observables follows, beside those of the reference.
     """
     rows = [{"measure": name, **vars(measure)} for name, measure in report]
     for row in rows:
+        row["reference"] = row["floor"] if row["measure"] in _OF_REFERENCE else None
+        if row["reference"] is not None:
+            row["floor"] = None
         # An error of 0 does not imply this: samples without spread have it too.
         if row["effective_sample_size"] is None:
             row["error"] = "exact"

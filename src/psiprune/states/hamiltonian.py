@@ -170,6 +170,11 @@ class Hamiltonian:
             sites = max(whole, default=-1) + 1 if length is None else length
             for place, _, letters in given:  # of which none gives a number of sites
                 masks(letters, max(2, sites), place)
+            if length is None and sites < 2:
+                raise InputError(
+                    "terms: have no site above 0, and two sites are the least; give sites=2, or "
+                    "--sites 2 on the command line"
+                )
         sites = check_count("sites", sites, 2, CHAIN_SITES)
         if length not in (None, sites):
             raise InputError(f"terms: labels must have {sites} letters, found {length}")
@@ -408,6 +413,8 @@ def read_hamiltonian(path: str | os.PathLike[str], sites: int | None = None) -> 
         ) from None
     if len(content) > _MOST_BYTES:
         raise InputError(f"{path}: must have at most {_MOST_BYTES} bytes; use fewer terms")
+    if sites is not None:
+        sites = check_count("sites", sites, 2, CHAIN_SITES)
     listed = []
     for place, value, letters in text_terms(text, str(path), sites):
         masks(letters, CHAIN_SITES if sites is None else sites, place)

@@ -74,6 +74,8 @@ def text_terms(text: str, source: str, sites: int | None = None) -> Iterator[Ter
             twice in a string, or in a sum is out of range.
     """
     text = re.sub("#.*", "", text)
+    if not text.strip():
+        raise InputError(f"{source}: is empty; write Pauli strings such as 'X0 X3 - 0.5 Z1'")
     if "[" in text or "]" in text:
         yield from bracket_terms(text, source)
         return
@@ -154,7 +156,9 @@ def _strings(term: _Written, sites: int | None) -> Iterator[tuple[complex, dict[
     """Yield the Pauli strings of a term with their coefficients."""
     if sites is None:
         if term.summed:
-            raise InputError("sum_i needs the number of sites; give `sites`")
+            raise InputError(
+                "sum_i needs the number of sites N; give sites=N, or --sites N on the command line"
+            )
         sites = 1 + max((site.offset for _, site in term.letters), default=0)
     for _, site in term.letters:
         if not site.moving and site.offset >= sites:

@@ -225,6 +225,11 @@ class Rydberg(SpinModel):
                 f"positions: needs 1 to {PAULI_TERMS:,} pairs of atoms, found {pairs:,}"
             )
         nearest, i, j = min((dist(a, b), i, j) for (i, a), (j, b) in self._pairs())
+        if self.positions and nearest**6 == 0:  # below 1e-54, too
+            where = ",".join(f"{x:g}" for x in self.positions[i])
+            raise ValueError(
+                f"positions: atoms {i} and {j} are at the same place, {where}; move one of them"
+            )
         if not self.c6 < _STRONGEST * self.omega * nearest**6:
             radius = (self.c6 / self.omega) ** (1 / 6)
             raise ValueError(
