@@ -288,7 +288,10 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
 
 def _way_out(shots: Shots) -> str:
     if "Z" * shots.sites in shots.bases:
-        return "take those in Z alone: Shots.in_basis('Z'), or psiprune import --basis Z"
+        return (
+            "fit all bases by train_phases, or take those in Z alone: Shots.in_basis('Z'), or "
+            "psiprune import --basis Z"
+        )
     return "give shots measured in Z, or rotate the state before them"
 
 
