@@ -16,15 +16,14 @@ import psiprune as pp
 import tiny
 from psiprune.experiments import trainer
 from psiprune.experiments.figures.masks import (
-    parameters_needed,
     plot_budget,
     plot_correlations,
     plot_links,
     plot_masks,
-    plot_needed,
     plot_scaling,
-    plot_shots,
 )
+from psiprune.experiments.figures.masks_by_shots import plot_shots
+from psiprune.experiments.figures.masks_by_size import parameters_needed, plot_needed
 from psiprune.experiments.links import links_by_length
 from psiprune.experiments.mask_kinds import constructed_mask
 from psiprune.experiments.masks_rbms import Family, pruning_counts

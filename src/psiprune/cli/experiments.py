@@ -169,13 +169,15 @@ def masks_command(
     finished = [read_dataset(folder / "masks.nc", "masks") for folder in others]
 
     def draw(module: Any, masks: Any) -> Mapping[str, Any]:
+        from psiprune.experiments.figures.masks_by_size import plot_needed
+
         return {
             "budget": module.plot_budget(masks),
             "scaling": module.plot_scaling([masks, *finished]),
             "correlations": module.plot_correlations(masks),
             "links": module.plot_links(masks),
             "masks": module.plot_masks(masks),
-            **({"needed": module.plot_needed([masks, *finished])} if finished else {}),
+            **({"needed": plot_needed([masks, *finished])} if finished else {}),
         }
 
     run_experiment("masks", chosen, out, draw, json)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import band
-from psiprune.experiments.figures.masks import plot_shots
+from psiprune.experiments.figures.masks_by_shots import plot_shots
 from psiprune.experiments.tables import observable_losses
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.provenance import facts_of

@@ -10,17 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from psiprune.experiments.figures.mask_variants import SCALED, VARIANTS
 from psiprune.reporting.figures import (
     BLACK,
-    BLUE,
-    GREEN,
     GREY,
     KL,
     LOOKS,
     ORANGE,
-    PURPLE,
-    SKY,
-    YELLOW,
     draw_band,
     faint_grid,
     legend_below,
@@ -31,30 +27,6 @@ from psiprune.reporting.figures import (
 from psiprune.reporting.labels import field_label
 
 Float64 = NDArray[np.float64]
-#: Colour, line, marker and label of each variant; lines differ where colours look alike.
-_VARIANTS = {
-    "dense": (BLACK, "s", "", "dense"),
-    "scale-free": (ORANGE, "o", "-", "scale-free"),
-    "cluster": (GREEN, "D", "-.", "windows"),
-    "power-law-0": (GREY, "v", ":", "uniform, equal numbers of links"),
-    "power-law-1": (SKY, "<", "--", "probability 1/d"),
-    "power-law-2": (BLUE, ">", "--", "probability 1/d²"),
-    "random": (GREY, "x", ":", "random"),
-    "nearest": (GREEN, "p", "-", "nearest sites"),
-    "tails": (BLUE, "*", "-", "nearest sites and 1/d³"),
-    "correlation": (SKY, "H", "-", "strongest correlations"),
-    "snip": (PURPLE, "^", ":", "SNIP"),
-    "grasp": (PURPLE, "P", "-.", "GraSP"),
-    "synflow": (PURPLE, "X", "--", "SynFlow"),
-    "magnitude": (YELLOW, "d", "--", "dense, pruned by magnitude"),
-    "surgeon": (YELLOW, "h", "-", "dense, pruned by surgeon"),
-    "scale-free-surgeon": (ORANGE, "*", "--", "scale-free, pruned by surgeon"),
-}
-#: Compared over several sizes.
-_SCALED = (
-    *("dense", "scale-free", "cluster", "nearest", "tails", "correlation"),
-    *("surgeon", "scale-free-surgeon"),
-)
 #: Choose links by the shots; and the rule to compare with.
 _CHOSEN = ("scale-free", "snip", "magnitude", "surgeon", "scale-free-surgeon")
 _MEASURES = (("kl", KL), ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"))
@@ -84,7 +56,7 @@ def plot_budget(masks: xr.Dataset) -> Figure:
 
 def _budget(ax: Axes, masks: xr.Dataset, name: str) -> None:
     for variant in masks["variant"].values:
-        color, marker, line, label = _VARIANTS[str(variant)]
+        color, marker, line, label = VARIANTS[str(variant)]
         values = masks[name].sel(variant=variant).dropna("count", how="all")
         shaded = 0.18 if variant == "scale-free" else 0.0
         style = {"marker": marker, "color": color, "label": label, "ms": 5.0}
@@ -138,8 +110,8 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
 
 def _scaled(ax: Axes, run: xr.Dataset, color: str) -> None:
     sites = int(run.attrs["sites"])
-    for variant in [name for name in _SCALED if name in run["variant"].values]:
-        _, marker, line, label = _VARIANTS[variant]
+    for variant in [name for name in SCALED if name in run["variant"].values]:
+        _, marker, line, label = VARIANTS[variant]
         for width in run["width"].values:
             kl = run["kl"].sel(variant=variant, width=width).dropna("count", how="all") / sites
             ax.plot(
@@ -153,135 +125,6 @@ def _scaled(ax: Axes, run: xr.Dataset, color: str) -> None:
                 mfc=color if variant == "scale-free" else "none",
                 label=f"N = {sites}, {label}" if width == run["width"].values[0] else None,
             )
-
-
-def plot_shots(runs: Sequence[xr.Dataset]) -> Figure:
-    """Draw KL against the number of shots, for runs that differ in it; a panel for each size and h.
-
-    Of each kind the RBMs of lowest median over seeds, whatever their numbers of weights and hidden
-    units and the other settings of the runs. Of those with a mask the best has its number of
-    weights written beside it. Bands are 16 to 84 % of the seeds.
-    """
-    panels = sorted({(int(run.attrs["sites"]), float(h)) for run in runs for h in run["field"]})
-    figure = Figure(figsize=(3.0 + 5.4 * len(panels), 6.0), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, (sites, field) in zip(axes, panels, strict=True):
-        here = [run for run in runs if run.attrs["sites"] == sites and field in run["field"]]
-        _against_shots(ax, [run.sel(field=field) for run in here])
-        ax.set_title(f"N = {sites}, {field_label(here[0], field)}")
-        ax.set_xlabel("shots")
-        ax.set_xscale("log")
-        log_y(ax)
-        faint_grid(ax)
-    axes[0].set_ylabel(KL)
-    legend_below(figure, axes[0], columns=3, fontsize="small")
-    return figure
-
-
-def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
-    """Draw the parameters needed for a KL per site of at most `limit` against the number of sites.
-
-    A column for each h/J of the first run. Free parameters of MPS, the exact state truncated, and
-    of RBMs with biases, medians over seeds, between two measured numbers by interpolation of the
-    logarithms. There is no point where no number of parameters measured reaches the limit.
-    """
-    ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
-    figure = Figure(figsize=(3.0 + 5.4 * len(ratios), 6.0), layout="constrained")
-    axes = figure.subplots(1, len(ratios), sharey=True, squeeze=False)[0]
-    runs = sorted(runs, key=lambda run: int(run.attrs["sites"]))
-    sites = [int(run.attrs["sites"]) for run in runs]
-    for ax, ratio in zip(axes, ratios, strict=True):
-        points = [parameters_needed(run, ratio, limit) for run in runs]
-        for name, (color, marker, line, label) in {
-            "mps": (ORANGE, "D", "--", "MPS, the exact state truncated"),
-            **{name: _VARIANTS[name] for name in _SCALED},
-        }.items():
-            values = [each.get(name, np.nan) for each in points]
-            if np.isfinite(values).any():
-                style = {"color": color, "marker": marker, "label": label}
-                ax.plot(sites, values, ls=line or "-", **style)
-        ax.set_title(f"h = {ratio:g} J")
-        ax.set_xlabel("sites N")
-        log_y(ax)
-        faint_grid(ax)
-    axes[0].set_ylabel(f"parameters for KL / N ≤ {limit:g}")
-    legend_below(figure, axes[0], columns=3, fontsize="small")
-    return figure
-
-
-def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
-    amounts = sorted({int(run.attrs["shots"]) for run in runs})
-    masked: dict[int, xr.DataArray] = {}
-    dense: dict[int, xr.DataArray] = {}
-    for kind, (color, marker, line, label) in _VARIANTS.items():
-        best = {}
-        for shots in amounts:
-            same = [run for run in runs if run.attrs["shots"] == shots and kind in run["variant"]]
-            found = [kl for run in same for kl in _each_rbm(run["kl"].sel(variant=kind))]
-            if found:
-                best[shots] = min(found, key=_median)
-                if kind != "dense":
-                    masked[shots] = min(masked.get(shots, best[shots]), best[shots], key=_median)
-        dense = best if kind == "dense" else dense
-        if best:
-            values = xr.concat(best.values(), "shots", coords="minimal", compat="override")
-            draw_band(
-                *(ax, list(best), values, line or "-"), marker=marker, color=color, label=label
-            )
-    for shots, kl in masked.items():
-        ax.annotate(
-            f"{int(kl['count'])}",
-            (shots, _median(kl)),
-            xytext=(0, 8 if shots in dense and _median(dense[shots]) < _median(kl) else -14),
-            textcoords="offset points",
-            ha="center",
-            fontsize="small",
-        )
-
-
-def _each_rbm(kl: xr.DataArray) -> list[xr.DataArray]:
-    """Return KL over seed of each number of hidden units and weights for which there is one."""
-    every = [kl.sel(width=w, count=n) for w in kl["width"].values for n in kl["count"].values]
-    return [one for one in every if bool(one.notnull().all())]
-
-
-def _median(kl: xr.DataArray) -> float:
-    return float(kl.median())
-
-
-def parameters_needed(run: xr.Dataset, ratio: float, limit: float) -> dict[str, float]:
-    """Return the parameters that each kind needs, see `plot_needed`.
-
-    The fewest over the numbers of hidden units; NaN where no RBM reaches the limit, and nothing of
-    fields that the run does not have.
-    """
-    (here,) = np.nonzero(np.isclose(run["field"] / run.attrs["coupling"], ratio))
-    needed: dict[str, float] = {}
-    for one in (run.isel(field=field) for field in here):
-        needed["mps"] = _first(one["mps_parameters"].values, one["mps_kl"].values, one, limit)
-        for variant in one["variant"].values:
-            of_kind = one[["kl", "parameters"]].sel(variant=variant).median("seed")
-            each = [
-                _first(of_width["parameters"].values, of_width["kl"].values, one, limit)
-                for of_width in (of_kind.sel(width=width) for width in one["width"].values)
-            ]
-            needed[str(variant)] = min(each, key=lambda value: np.nan_to_num(value, nan=np.inf))
-    return needed
-
-
-def _first(parameters: Float64, kl: Float64, run: xr.Dataset, limit: float) -> float:
-    """Return the parameters from which KL per site is at most the limit, NaN if it never is."""
-    there = np.isfinite(kl)
-    order = np.argsort(parameters[there])
-    x, y = parameters[there][order], kl[there][order] / run.attrs["sites"]
-    (good,) = np.nonzero(y <= limit)
-    if not len(good):
-        return float("nan")
-    k = good[0]
-    if k == 0:
-        return float(x[0])
-    logs = np.log([limit, *np.maximum(y[[k, k - 1]], 1e-3 * limit)])
-    return float(np.exp(np.interp(logs[0], logs[1:], np.log(x[[k, k - 1]]))))
 
 
 def plot_correlations(masks: xr.Dataset) -> Figure:
@@ -298,7 +141,7 @@ def plot_correlations(masks: xr.Dataset) -> Figure:
         distance = np.arange(len(exact))
         ax.plot(distance[1:], np.abs(exact[1:]), "-", lw=3, alpha=0.3, color=BLACK, label="exact")
         for variant in masks["variant"].values:
-            color, marker, line, label = _VARIANTS[str(variant)]
+            color, marker, line, label = VARIANTS[str(variant)]
             count = masks.attrs["sites"] * width if variant == "dense" else shown
             rbms = one.sel(variant=variant, count=count)
             if bool(rbms["kl"].isnull().all()):
@@ -333,7 +176,7 @@ def plot_links(masks: xr.Dataset) -> Figure:
     figure, axes = panel_grid(len(panels), 2, (4.6, 3.2), empty, sharex=True, sharey=True)
     for ax, (field, kind) in zip(axes.ravel(), panels, strict=False):
         _links(ax, masks.sel(field=field, width=width, variant=kind))
-        label = f"{_VARIANTS[kind][3]}, {field_label(masks, field)}"
+        label = f"{VARIANTS[kind][3]}, {field_label(masks, field)}"
         ax.set_title(label, fontsize="medium")
     for ax in axes[-1]:
         ax.set_xlabel("distance d from the strongest link (sites)")
@@ -376,7 +219,7 @@ def plot_masks(masks: xr.Dataset) -> Figure:
     figure, axes = panel_grid(len(shown), 4, (3.2, 2.8), empty)
     for ax, variant in zip(axes.ravel(), shown, strict=False):
         ax.imshow(masks["mask"].sel(variant=variant), cmap="Greys", aspect="auto")
-        ax.set_title(_VARIANTS[str(variant)][3], fontsize="medium")
+        ax.set_title(VARIANTS[str(variant)][3], fontsize="medium")
     for ax in axes[-1]:
         ax.set_xlabel("site")
     for ax in axes[:, 0]:

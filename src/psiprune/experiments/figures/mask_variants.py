@@ -1,0 +1,30 @@
+"""How figures draw each variant of the experiment `masks`."""
+
+from __future__ import annotations
+
+from psiprune.reporting.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW
+
+#: Colour, line, marker and label of each variant; lines differ where colours look alike.
+VARIANTS = {
+    "dense": (BLACK, "s", "", "dense"),
+    "scale-free": (ORANGE, "o", "-", "scale-free"),
+    "cluster": (GREEN, "D", "-.", "windows"),
+    "power-law-0": (GREY, "v", ":", "uniform, equal numbers of links"),
+    "power-law-1": (SKY, "<", "--", "probability 1/d"),
+    "power-law-2": (BLUE, ">", "--", "probability 1/d²"),
+    "random": (GREY, "x", ":", "random"),
+    "nearest": (GREEN, "p", "-", "nearest sites"),
+    "tails": (BLUE, "*", "-", "nearest sites and 1/d³"),
+    "correlation": (SKY, "H", "-", "strongest correlations"),
+    "snip": (PURPLE, "^", ":", "SNIP"),
+    "grasp": (PURPLE, "P", "-.", "GraSP"),
+    "synflow": (PURPLE, "X", "--", "SynFlow"),
+    "magnitude": (YELLOW, "d", "--", "dense, pruned by magnitude"),
+    "surgeon": (YELLOW, "h", "-", "dense, pruned by surgeon"),
+    "scale-free-surgeon": (ORANGE, "*", "--", "scale-free, pruned by surgeon"),
+}
+#: Compared over several sizes.
+SCALED = (
+    *("dense", "scale-free", "cluster", "nearest", "tails", "correlation"),
+    *("surgeon", "scale-free-surgeon"),
+)

@@ -1,0 +1,81 @@
+"""Figure of masks made before training: parameters needed against the number of sites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from psiprune.experiments.figures.mask_variants import SCALED, VARIANTS
+from psiprune.reporting.figures import ORANGE, faint_grid, legend_below, log_y
+
+Float64 = NDArray[np.float64]
+
+
+def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
+    """Draw the parameters needed for a KL per site of at most `limit` against the number of sites.
+
+    A column for each h/J of the first run. Free parameters of MPS, the exact state truncated, and
+    of RBMs with biases, medians over seeds, between two measured numbers by interpolation of the
+    logarithms. There is no point where no number of parameters measured reaches the limit.
+    """
+    ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
+    figure = Figure(figsize=(3.0 + 5.4 * len(ratios), 6.0), layout="constrained")
+    axes = figure.subplots(1, len(ratios), sharey=True, squeeze=False)[0]
+    runs = sorted(runs, key=lambda run: int(run.attrs["sites"]))
+    sites = [int(run.attrs["sites"]) for run in runs]
+    for ax, ratio in zip(axes, ratios, strict=True):
+        points = [parameters_needed(run, ratio, limit) for run in runs]
+        for name, (color, marker, line, label) in {
+            "mps": (ORANGE, "D", "--", "MPS, the exact state truncated"),
+            **{name: VARIANTS[name] for name in SCALED},
+        }.items():
+            values = [each.get(name, np.nan) for each in points]
+            if np.isfinite(values).any():
+                style = {"color": color, "marker": marker, "label": label}
+                ax.plot(sites, values, ls=line or "-", **style)
+        ax.set_title(f"h = {ratio:g} J")
+        ax.set_xlabel("sites N")
+        log_y(ax)
+        faint_grid(ax)
+    axes[0].set_ylabel(f"parameters for KL / N ≤ {limit:g}")
+    legend_below(figure, axes[0], columns=3, fontsize="small")
+    return figure
+
+
+def parameters_needed(run: xr.Dataset, ratio: float, limit: float) -> dict[str, float]:
+    """Return the parameters that each kind needs, see `plot_needed`.
+
+    The fewest over the numbers of hidden units; NaN where no RBM reaches the limit, and nothing of
+    fields that the run does not have.
+    """
+    (here,) = np.nonzero(np.isclose(run["field"] / run.attrs["coupling"], ratio))
+    needed: dict[str, float] = {}
+    for one in (run.isel(field=field) for field in here):
+        needed["mps"] = _first(one["mps_parameters"].values, one["mps_kl"].values, one, limit)
+        for variant in one["variant"].values:
+            of_kind = one[["kl", "parameters"]].sel(variant=variant).median("seed")
+            each = [
+                _first(of_width["parameters"].values, of_width["kl"].values, one, limit)
+                for of_width in (of_kind.sel(width=width) for width in one["width"].values)
+            ]
+            needed[str(variant)] = min(each, key=lambda value: np.nan_to_num(value, nan=np.inf))
+    return needed
+
+
+def _first(parameters: Float64, kl: Float64, run: xr.Dataset, limit: float) -> float:
+    """Return the parameters from which KL per site is at most the limit, NaN if it never is."""
+    there = np.isfinite(kl)
+    order = np.argsort(parameters[there])
+    x, y = parameters[there][order], kl[there][order] / run.attrs["sites"]
+    (good,) = np.nonzero(y <= limit)
+    if not len(good):
+        return float("nan")
+    k = good[0]
+    if k == 0:
+        return float(x[0])
+    logs = np.log([limit, *np.maximum(y[[k, k - 1]], 1e-3 * limit)])
+    return float(np.exp(np.interp(logs[0], logs[1:], np.log(x[[k, k - 1]]))))
