@@ -196,7 +196,9 @@ def test_the_second_state_is_found_with_energies_above_zero(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gaps: list[tuple[float, float]] = []
-    monkeypatch.setattr(pauli_dmrg, "_check_gap", lambda *values: gaps.append(values))
+    monkeypatch.setattr(
+        pauli_dmrg, "_check_gap", lambda gap, energy, doubt: gaps.append((gap, energy))
+    )
     model = IsingChain(sites=4, field=2.0, coupling=0.5, longitudinal_field=0.3).hamiltonian()
     found = pauli_dmrg._dmrg(model, 20, 1e-10, Rotation((), False))
     exact = lowest_states(model)
