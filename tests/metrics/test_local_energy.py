@@ -106,5 +106,6 @@ def test_a_state_of_mixed_signs_is_refused() -> None:
     with refuses("state", "both signs"):
         reference_of(mps_from_vector(vectors[:, 0] * np.linspace(-1, 1, 16), model))
     frustrated = model + Hamiltonian({"XIXI": 0.1, "YIYI": 0.1})
-    with refuses("hamiltonian", "frustrated"):
-        reference_of(mps_from_vector(vectors[:, 0], frustrated))
+    assert reference_of(mps_from_vector(vectors[:, 0], frustrated)).model is not None
+    with refuses("hamiltonian", "frustrated", "both signs", "all amplitudes"):
+        reference_of(mps_from_vector(vectors[:, 0] * np.linspace(-1, 1, 16), frustrated))

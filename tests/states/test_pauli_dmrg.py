@@ -13,11 +13,11 @@ import pytest
 import psiprune as pp
 from psiprune.core.exceptions import ConvergenceError
 from psiprune.io.netcdf import read_dataset, write_dataset
-from psiprune.states import pauli_dmrg
+from psiprune.states import one_sign, pauli_dmrg
 from psiprune.states.diagonalise import lowest_states
 from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import MPS, load_mps, mps_from_vector
-from psiprune.states.signs import Rotation, positive_rotation
+from psiprune.states.signs import Rotation, likely_rotation, positive_rotation
 from psiprune.states.spin_models import TFIM2D, XXZ, IsingChain, Rydberg, SpinModel
 from refusals import refuses
 
@@ -139,6 +139,39 @@ def test_a_degenerate_ground_state_is_refused() -> None:
         pp.ground_state(XXZ(sites=5, boundary="periodic"))
 
 
+def j1_j2(sites: int, j2: float) -> Hamiltonian:
+    bonds = [(i, i + d, j) for d, j in ((1, 1.0), (2, j2)) for i in range(sites - d)]
+    return Hamiltonian([(j, {a: p, b: p}) for a, b, j in bonds for p in "XYZ"])
+
+
+def test_a_frustrated_chain_is_tested_by_its_amplitudes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """J1-J2 chains: accepted at a small J2, with the energy of all states; refused at J2 = 1."""
+    model = j1_j2(8, 0.2)
+    state = pp.ground_state(model, progress=False)
+    lowest = np.linalg.eigvalsh(model.to_sparse().toarray())[0]
+    assert state.energy == pytest.approx(lowest, abs=1e-8)
+    facts = ("hamiltonian", "frustrated", "both signs", 1e-06)
+    with refuses(*facts, "all amplitudes"):
+        pp.ground_state(j1_j2(8, 1.0), progress=False)
+    monkeypatch.setattr(one_sign, "EXACT_SITES", 7)
+    rotation = likely_rotation(model)
+    one_sign.check_one_sign(one_sign.z_rotated(state, rotation.sites), rotation)
+    with refuses(*facts, "10,000 samples"):
+        one_sign.check_one_sign(state, rotation)
+
+
+def test_a_positive_state_above_one_of_odd_parity_is_refused() -> None:
+    """A triangle that is antiferromagnetic along X and Z."""
+    bonds = [(1.0, {i: "X", (i + 1) % 3: "X"}) for i in range(3)]
+    fields = [(0.3, {i: "Z", (i + 1) % 3: "Z"}) for i in range(3)]
+    model = Hamiltonian([*bonds, *fields])
+    even, odd = lowest_states(model), lowest_states(model, odd=True)
+    energies = np.linalg.eigvalsh(model.to_sparse().toarray())
+    assert min(even.energy, odd.energy) == pytest.approx(energies[0])
+    with refuses("hamiltonian", "frustrated"):
+        pp.ground_state(model, progress=False)
+
+
 @pytest.mark.slow
 def test_a_degenerate_ground_state_is_refused_by_a_second_run() -> None:
     """As above 16 sites, where nothing is diagonalised."""
@@ -163,7 +196,9 @@ def test_the_second_state_is_found_with_energies_above_zero(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gaps: list[tuple[float, float]] = []
-    monkeypatch.setattr(pauli_dmrg, "_check_gap", lambda *values: gaps.append(values))
+    monkeypatch.setattr(
+        pauli_dmrg, "_check_gap", lambda gap, energy, doubt: gaps.append((gap, energy))
+    )
     model = IsingChain(sites=4, field=2.0, coupling=0.5, longitudinal_field=0.3).hamiltonian()
     found = pauli_dmrg._dmrg(model, 20, 1e-10, Rotation((), False))
     exact = lowest_states(model)
@@ -224,7 +259,7 @@ def test_limits_are_inclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     for sites in (4, 3):
         monkeypatch.setattr(pauli_dmrg, "DIAGONALISED_SITES", sites)
         pp.ground_state(IsingChain(sites=4, field=-1.0, longitudinal_field=0.5))
-    assert rotations == [None, ((0, 1, 2, 3), True)]
+    assert rotations == [None, Rotation((0, 1, 2, 3), True)]
 
 
 def test_a_mixer_is_an_option_of_tenpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 import exact
 from psiprune.states import signs
 from psiprune.states.hamiltonian import Hamiltonian
-from psiprune.states.signs import positive_frame, positive_rotation
+from psiprune.states.signs import likely_rotation, positive_frame, positive_rotation
 from psiprune.states.spin_models import TFIM2D, XXZ, IsingChain, Rydberg
 from psiprune.states.tfim import TFIM
 from refusals import refused, refuses
@@ -40,7 +40,8 @@ def stoquastic(model: Hamiltonian) -> bool:
 )
 def test_rotations_of_known_models(model: Any, sites: tuple[int, ...], unique: bool) -> None:
     found = positive_rotation(model.hamiltonian())
-    assert found == (sites, unique)
+    assert found == (sites, unique, "")
+    assert likely_rotation(model.hamiltonian()) == found
     frame = positive_frame(model.hamiltonian())
     assert stoquastic(frame)
     assert frame == model.hamiltonian().rotated(sites)
@@ -80,6 +81,9 @@ def test_exchange_alone_is_marshalls_rule_and_a_frustrated_chain_is_refused() ->
     assert not any(stoquastic(frustrated.rotated(sites)) for sites in turned)
     with refuses("hamiltonian", "frustrated", "[X0 X1]", "[X1 X2]", "[X0 X2]", "sqrt(p)"):
         positive_rotation(frustrated)
+    likely = likely_rotation(frustrated)
+    assert likely.sites == (0, 2)  # Marshall's, of the stronger terms
+    assert "frustrated" in likely.doubt
     ring = XXZ(sites=7, boundary="periodic").hamiltonian()
     with refuses("hamiltonian", "frustrated", "[X0 X1]", "and 3 more"):
         positive_rotation(ring)
@@ -103,7 +107,7 @@ def test_refusals(terms: dict[str, float], facts: tuple[object, ...]) -> None:
 def test_limits_and_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert -0.3 + 0.1 + 0.2 > 0
     exact_zero = Hamiltonian({"XIII": -0.3, "XZII": 0.1, "XIZI": 0.2})
-    assert positive_rotation(exact_zero) == ((), False)
+    assert positive_rotation(exact_zero) == ((), False, "")
     with refuses("hamiltonian", "both signs"):
         positive_rotation(Hamiltonian({"XIII": -0.3 + 1e-9, "XZII": 0.1, "XIZI": 0.2}))
     monkeypatch.setattr(signs, "_MOST_SITES", 2)

@@ -36,7 +36,8 @@ def ground_state_command(
         max_bond: largest bond dimension; lattices six sites wide and wider need more
     """
     from psiprune.states.dmrg import ground_state
-    from psiprune.states.signs import positive_rotation
+    from psiprune.states.one_sign import tested_on
+    from psiprune.states.signs import likely_rotation
 
     chosen = chosen_model(model)
     with new_dataset(out):
@@ -47,9 +48,13 @@ def ground_state_command(
     text = f"{out}: {state.sites} sites, E = {state.energy:.10f}"
     end = f"variance {state.energy_variance:.1e}, bond dimension {largest}"
     if isinstance(state.model, Hamiltonian):
-        rotated = positive_rotation(state.model).sites
-        numbers |= {"model": state.model.summary(), "rotated_sites": rotated}
-        text += f", {end}\nmodel: {numbers['model']['hamiltonian']}; {_rotation_text(rotated)}"
+        rotation = likely_rotation(state.model)
+        numbers |= {"model": state.model.summary(), "rotated_sites": rotation.sites}
+        text += f", {end}\nmodel: {numbers['model']['hamiltonian']}; "
+        text += _rotation_text(rotation.sites)
+        if rotation.doubt:
+            numbers["sign_tested_on"] = tested_on(state.sites)
+            text += f" (tested on {numbers['sign_tested_on']}, as terms contradict each other)"
     elif state.model is not None:
         numbers["exact_energy"] = state.model.ground_energy()
         text += f" (exact {numbers['exact_energy']:.10f}), {end}"

@@ -22,7 +22,8 @@ from psiprune.metrics.observed import Target, estimate_of_state, rotated
 from psiprune.metrics.state_report import Report
 from psiprune.states.hamiltonian import Hamiltonian, positions_of
 from psiprune.states.mps import MPS, Model
-from psiprune.states.signs import positive_rotation
+from psiprune.states.one_sign import check_one_sign, z_rotated
+from psiprune.states.signs import likely_rotation
 
 Float64 = NDArray[np.float64]
 
@@ -64,7 +65,7 @@ _TAKEN = (
 def reference_of(state: MPS, observables: GivenObservables | None = None) -> Reference:
     """Prepare a state as the reference of many evaluations.
 
-    A Z on the sites of `positive_rotation`, which changes no probability, may make the state of a
+    A Z on the sites of `likely_rotation`, which changes no probability, may make the state of a
     `Hamiltonian` positive.
 
     Args:
@@ -90,16 +91,18 @@ def reference_of(state: MPS, observables: GivenObservables | None = None) -> Ref
         if not is_entropy_of_report(name, each, state.sites)
     }
     check_names(further, _TAKEN)
-    model, log_q, turned = state.model, None, 0
+    model, log_q, turned, doubt = state.model, None, 0, ""
     sites: tuple[int, ...] = ()
     if isinstance(model, Hamiltonian):
-        sites = positive_rotation(model).sites
+        rotation = likely_rotation(model)
+        sites, doubt = rotation.sites, rotation.doubt
+        check_one_sign(z_rotated(state, sites), rotation)
         model, turned = model.rotated(sites), sum(1 << site for site in sites)
     if state.sites <= EXACT_SITES:
         vector = state.to_vector()
         if turned:
             vector = vector * (1.0 - 2.0 * (np.bitwise_count(np.arange(len(vector)) & turned) & 1))
-        if min(-vector.min(), vector.max()) > 1e-6:
+        if not doubt and min(-vector.min(), vector.max()) > 1e-6:
             raise InputError(
                 "state: has amplitudes of both signs, but an RBM represents psi = sqrt(p) >= 0; "
                 "choose a basis in which the state is positive"

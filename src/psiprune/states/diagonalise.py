@@ -29,21 +29,23 @@ class Lowest(NamedTuple):
     vector: Float64
 
 
-def lowest_states(model: Hamiltonian) -> Lowest:
+def lowest_states(model: Hamiltonian, *, odd: bool = False) -> Lowest:
     """Diagonalise a Hamiltonian, in the space of even parity if it conserves that.
 
-    In its `positive_frame`, that space has the lowest state of all.
+    In its `positive_frame`, that space has the lowest state of all. With `odd` it is the space of
+    odd parity, which a model that conserves it has.
 
     Raises:
         InputError: there are more than 16 sites, or H is complex.
     """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
+    sign = -1 if odd else 1
     matrix, size = model.to_sparse(), 2 ** (model.sites - model.is_even)
     if model.is_even:
         # A state of even parity is fixed by the configurations whose last bit is 0; the complement
         # of configuration k is 2^N - 1 - k.
-        matrix = matrix[:size, :size] + matrix[:size, size:][:, ::-1]
+        matrix = matrix[:size, :size] + sign * matrix[:size, size:][:, ::-1]
     if size <= _DENSE:
         energies, vectors = np.linalg.eigh(matrix.toarray())
         energy, gap, ground = energies[0], energies[1] - energies[0], vectors[:, 0]
@@ -62,6 +64,6 @@ def lowest_states(model: Hamiltonian) -> Lowest:
         second = eigsh(operator, k=1, which="SA", v0=start, return_eigenvectors=False)
         gap = second[0] - energy
     if model.is_even:
-        ground = np.concatenate([ground, ground[::-1]])
+        ground = np.concatenate([ground, sign * ground[::-1]])
     ground = ground * (1 if ground.sum() >= 0 else -1) / np.linalg.norm(ground)
     return Lowest(float(energy), float(gap), ground)

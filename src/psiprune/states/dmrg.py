@@ -43,7 +43,8 @@ def ground_state(
     (1e-10 of the energy squared).
 
     As psi = sqrt(p) >= 0 for an RBM, other models must allow for a Z on some sites that makes all
-    amplitudes positive (`positive_rotation`); the state returned is that of the model as given. Its
+    amplitudes positive (`likely_rotation`, tested by the amplitudes where its terms contradict each
+    other); the state returned is that of the model as given. Its
     ground state must also be unique.
 
     Args:

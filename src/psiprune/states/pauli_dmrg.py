@@ -12,8 +12,9 @@ from psiprune.core.progress import progress_bar
 from psiprune.states.diagonalise import lowest_states
 from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import MPS, mps_from_vector
+from psiprune.states.one_sign import check_one_sign, z_rotated
 from psiprune.states.sampling import sample
-from psiprune.states.signs import Rotation, positive_rotation
+from psiprune.states.signs import Rotation, likely_rotation
 from psiprune.states.tenpy_dmrg import mps_of, quiet, run_dmrg
 from psiprune.states.tensors import log_amplitudes
 
@@ -36,7 +37,7 @@ _OPERATORS = {"X": "Sigmaz", "Y": "iSigmay", "Z": "Sigmax"}
 
 def pauli_ground_state(model: Hamiltonian, max_bond: int, svd_min: float, progress: bool) -> MPS:
     """Find the ground state of a Hamiltonian; see `ground_state`."""
-    rotation = positive_rotation(model)
+    rotation = likely_rotation(model)
     scale = max(abs(term.coefficient) for term in model.terms if term.flips or term.signs)
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
         raise InputError(
@@ -48,7 +49,10 @@ def pauli_ground_state(model: Hamiltonian, max_bond: int, svd_min: float, progre
     unit = _traceless(model).rotated(rotation.sites) * (1 / scale)
     exact = lowest_states(unit) if unit.sites <= DIAGONALISED_SITES else None
     if exact is not None:
-        _check_gap(exact.gap, exact.energy)
+        gap = exact.gap
+        if rotation.doubt and unit.is_even:  # else the lowest state is even
+            gap = min(gap, lowest_states(unit, odd=True).energy - exact.energy)
+        _check_gap(gap, exact.energy, rotation.doubt)
     with progress_bar(_EXPECTED_SWEEPS, "DMRG", "sweeps", progress):
         if exact is not None and unit.sites <= 3:  # two-site sweeps need more room
             state = mps_from_vector(exact.vector, unit, max_bond)
@@ -62,16 +66,9 @@ def pauli_ground_state(model: Hamiltonian, max_bond: int, svd_min: float, progre
             f" energy error {energy_error:.1e} (limit {ENERGY_TOLERANCE:g}), relative variance"
             f" {variance:.1e} (limit {VARIANCE_TOLERANCE:g}); raise max_bond"
         )
-    bits = sample(state, _SAMPLES, progress=False).bits
-    signs, _ = log_amplitudes(state.tensors, bits)
-    if signs.min() != signs.max():
-        raise ConvergenceError(
-            f"ground_state: found an excited state of {_named(model)}, whose amplitudes have both"
-            " signs; raise max_bond"
-        )
-    tensors = [tensor.copy() for tensor in state.tensors]
-    for site in rotation.sites:
-        tensors[site][:, 1] *= -1
+    check_one_sign(state, rotation)
+    if not rotation.doubt:
+        _check_lowest(state, model)
     _LOG.info(
         "ground state of %s: bond dimension %d, relative variance %.1e, Z on sites %s",
         _named(model),
@@ -80,12 +77,21 @@ def pauli_ground_state(model: Hamiltonian, max_bond: int, svd_min: float, progre
         rotation.sites,
     )
     return replace(
-        state,
-        tensors=tuple(tensors),
+        z_rotated(state, rotation.sites),
         energy=state.energy * scale + model.offset,
         energy_variance=state.energy_variance * scale**2,
         model=model,
     )
+
+
+def _check_lowest(state: MPS, model: Hamiltonian) -> None:
+    """Raise ConvergenceError if samples have both signs, as excited states have."""
+    signs, _ = log_amplitudes(state.tensors, sample(state, _SAMPLES, progress=False).bits)
+    if signs.min() != signs.max():
+        raise ConvergenceError(
+            f"ground_state: found an excited state of {_named(model)}, whose amplitudes have both"
+            " signs; raise max_bond"
+        )
 
 
 def _named(model: Hamiltonian) -> str:
@@ -98,9 +104,11 @@ def _traceless(model: Hamiltonian) -> Hamiltonian:
     return model - Hamiltonian([(model.offset, {})], model.sites)
 
 
-def _check_gap(gap: float, energy: float) -> None:
-    """Raise InputError if the second state is as low as the first."""
+def _check_gap(gap: float, energy: float, doubt: str = "") -> None:
+    """Raise InputError if the second state is as low as the first; a doubt is the better reason."""
     if gap <= GAP_TOLERANCE * abs(energy):
+        if doubt:
+            raise InputError(doubt)
         raise InputError(
             f"hamiltonian: the ground state is degenerate: the second state is"
             f" {max(gap / abs(energy), 0.0):.1e} of the energy above it (limit {GAP_TOLERANCE:g});"
@@ -120,9 +128,10 @@ def _dmrg(unit: Hamiltonian, max_bond: int, svd_min: float, rotation: Rotation |
 
         chain = _tenpy_model(unit, 0.0)
 
-        def start() -> Any:
+        def start(first: str = "up") -> Any:
             # All spins along X: even, and of positive overlap with the ground state.
-            return TenpyMPS.from_product_state(chain.lat.mps_sites(), ["up"] * unit.sites)
+            spins = [first, *["up"] * (unit.sites - 1)]
+            return TenpyMPS.from_product_state(chain.lat.mps_sites(), spins)
 
         psi = start()
         found = run_dmrg(psi, chain, max_bond, svd_min)
@@ -135,7 +144,11 @@ def _dmrg(unit: Hamiltonian, max_bond: int, svd_min: float, rotation: Rotation |
             second = run_dmrg(
                 start(), _tenpy_model(unit, shift), max_bond, svd_min, orthogonal_to=[psi]
             )
-            _check_gap(second.energy + shift - found.energy, found.energy)
+            gap = second.energy + shift - found.energy
+            if rotation.doubt and unit.is_even:
+                odd = run_dmrg(start("down"), chain, max_bond, svd_min, mixer=True)
+                gap = min(gap, odd.energy - found.energy)
+            _check_gap(gap, found.energy, rotation.doubt)
         return mps_of(psi, found, unit)
 
 

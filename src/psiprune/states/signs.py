@@ -20,6 +20,8 @@ from psiprune.states.hamiltonian import Flip, Hamiltonian, PauliTerm
 _MOST_SITES = 16
 #: Matrix elements below this part of the sum of their terms are rounding errors.
 _ROUNDING = 1e-13
+#: Lowest site: sites, whether the sum of their r is odd, flips used.
+_Rows = dict[int, tuple[int, bool, int]]
 #: Strings that a message lists.
 _LISTED = 4
 
@@ -31,10 +33,13 @@ class Rotation(NamedTuple):
         sites: in increasing order.
         unique: whether H can flip each site alone in every configuration. All configurations are
             then connected, and the lowest state is unique and positive.
+        doubt: why it does so for the strongest terms alone, so that psi >= 0 needs a test; empty
+            where all elements are at most 0.
     """
 
     sites: tuple[int, ...]
     unique: bool
+    doubt: str = ""
 
 
 def positive_rotation(model: Hamiltonian) -> Rotation:
@@ -53,33 +58,65 @@ def positive_rotation(model: Hamiltonian) -> Rotation:
             "hamiltonian: has only Z, so its eigenstates are single configurations; add a term "
             "that flips sites, such as a field along X"
         )
-    rows: dict[int, tuple[int, bool, int]] = {}  # lowest site: sites, their sum, flips used
+    rows: _Rows = {}
     lone = 0
     for number, flip in enumerate(flips):
         least, largest = _range(flip)
         if least < 0 < largest:
             raise InputError(
                 f"hamiltonian: the matrix elements of {_name(flip)}, and of what flips the same"
-                " sites, have both signs, so no rotation about z makes psi >= 0, as psi = sqrt(p)"
-                " requires; choose another basis"
+                " sites, have both signs, so no rotation about z makes them negative, which would"
+                " make psi = sqrt(p) the ground state; choose another basis"
             )
         if least * largest > 0 and flip.flips.bit_count() == 1:
             lone |= flip.flips
-        sites, odd, used = flip.flips, largest > 0, 1 << number
-        while sites and (row := rows.get(sites & -sites)) is not None:
-            sites, odd, used = sites ^ row[0], odd ^ row[1], used ^ row[2]
-        if sites:
-            rows[sites & -sites] = sites, odd, used
-        elif odd:
+        if used := _insert(rows, flip.flips, largest > 0, 1 << number):
             opposed = [each for k, each in enumerate(flips) if used >> k & 1]
             raise InputError(_frustrated(opposed))
+    return Rotation(_solution(rows, model.sites), lone == (1 << model.sites) - 1)
+
+
+def likely_rotation(model: Hamiltonian) -> Rotation:
+    """Return `positive_rotation`, or where there is none that of the strongest terms.
+
+    Flips are taken from the largest matrix element down; those of both signs, and those that
+    contradict stronger ones, are left out. For the J1-J2 chain with a small J2 it is Marshall's,
+    and the ground state is positive all the same; `doubt` says that this needs a test.
+
+    Raises:
+        InputError: H is complex or diagonal.
+    """
+    try:
+        return positive_rotation(model)
+    except InputError as error:
+        doubt = str(error)
+        if not any(flip.flips for flip in model.flips):
+            raise
+    ranges = [(flip.flips, *_range(flip)) for flip in model.flips if flip.flips]
+    rows: _Rows = {}
+    for sites, least, largest in sorted(ranges, key=lambda each: -max(-each[1], each[2])):
+        if not least < 0 < largest:
+            _insert(rows, sites, largest > 0, 0)
+    return Rotation(_solution(rows, model.sites), unique=False, doubt=doubt)
+
+
+def _insert(rows: _Rows, sites: int, odd: bool, used: int) -> int:
+    """Add an equation, unless it follows from the rows; return the flips used if it contradicts."""
+    while sites and (row := rows.get(sites & -sites)) is not None:
+        sites, odd, used = sites ^ row[0], odd ^ row[1], used ^ row[2]
+    if sites:
+        rows[sites & -sites] = sites, odd, used
+    return used if odd and not sites else 0
+
+
+def _solution(rows: _Rows, sites: int) -> tuple[int, ...]:
+    """Return the sites with r = 1."""
     turned = 0
     for lowest in sorted(rows, reverse=True):
-        sites, odd, _ = rows[lowest]
-        if (sites & turned).bit_count() % 2 != odd:
+        members, odd, _ = rows[lowest]
+        if (members & turned).bit_count() % 2 != odd:
             turned |= lowest
-    chosen = tuple(site for site in range(model.sites) if turned >> site & 1)
-    return Rotation(chosen, lone == (1 << model.sites) - 1)
+    return tuple(site for site in range(sites) if turned >> site & 1)
 
 
 def positive_frame(model: Hamiltonian) -> Hamiltonian:
@@ -120,6 +157,6 @@ def _frustrated(flips: Sequence[Flip]) -> str:
     more = f" and {len(flips) - _LISTED} more" if len(flips) > _LISTED else ""
     return (
         f"hamiltonian: frustrated: no rotation about z makes the matrix elements of {shown}{more} "
-        "all negative, so psi = sqrt(p) cannot be its ground state; drop one of them, or choose "
-        "another basis"
+        "all negative, which would make psi = sqrt(p) its ground state; drop one of them, or "
+        "choose another basis"
     )
