@@ -23,6 +23,7 @@ from psiprune.rbm.phase_likelihood import (
 from psiprune.states.basis_rotation import rotate
 from psiprune.training.phases import (
     PhaseState,
+    agreement_of,
     equally_likely,
     fit_phases,
     new_phase_rbm,
@@ -249,3 +250,34 @@ def test_fits_far_below_the_best_are_not_equally_likely() -> None:
         for value in (-1.0, -1.0019, -1.0021)
     ]
     assert equally_likely(fits) == fits[:2]
+
+
+def test_agreement_is_that_of_equal_fits_or_of_the_nearest_other() -> None:
+    data = basis_frequencies({"ZZ": zeros(2), "XY": zeros(2)})._replace(shots=np.array([500, 500]))
+    near, far = random_phase_rbm(2, 1, 1), random_phase_rbm(2, 3, 3)
+    far_fidelity = near.fidelity(far)
+    assert far_fidelity < 0.99
+
+    def agreement(*found: tuple[pp.PhaseRBM, float]) -> float:
+        return agreement_of([PhaseState(data, 0, rbm, log_likelihood=v) for rbm, v in found])
+
+    equal, below = -1.0005, -2.0
+    assert agreement((near, -1.0), (near, equal), (far, equal)) == pytest.approx(far_fidelity)
+    assert agreement((near, -1.0), (near, equal), (far, below)) == pytest.approx(1.0)
+    assert agreement((near, -1.0), (far, below), (near, below)) == pytest.approx(1.0)
+    assert np.isnan(agreement((near, -1.0)))
+
+
+def test_two_sites_in_bases_that_leave_a_sign_open() -> None:
+    # Fits that all begin with nearly flat phases agree on the wrong state here.
+    shots = pp.sample(pp.quench(pp.TFIM(sites=2, field=1.0), 0.5), 2000, bases="all-pairs")
+    with pytest.warns(TrainingWarning, match="different states"):
+        train_phases(shots, seed=0)
+
+
+@pytest.mark.slow
+def test_a_state_that_no_other_fit_finds_is_warned_of() -> None:
+    signs = [(-1) ** bin(v & v >> 1).count("1") for v in range(16)]  # a cluster state
+    shots = pp.sample(pp.mps_from_vector(np.array(signs) / 4), 7000, seed=1, bases="nearest-pairs")
+    with pytest.warns(TrainingWarning, match="no other of 4 fits|different states"):
+        train_phases(shots, seed=0)

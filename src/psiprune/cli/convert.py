@@ -56,8 +56,13 @@ def import_command(
 
     if not files:
         raise InputError("files: needs at least one file of shots, found none")
-    check_different(files)
     name, given = chosen_format(format, settings)
+    each_given = _for_each(files, given)
+    by_bases: dict[Any, list[Path]] = {}  # in other bases the same counts are other shots
+    for file, each in zip(files, each_given, strict=True):
+        by_bases.setdefault(each.get("bases"), []).append(file)
+    for alike in by_bases.values():
+        check_different(alike)
     kept = None if rows is None else _slice(rows)
     if name == _STATE:
         for option, value in (("rows", rows), ("basis", basis), ("readout", readout)):
@@ -69,8 +74,7 @@ def import_command(
         raise InputError(f"--modulus: applies to the format {_STATE} alone, found {format}")
     with new_dataset(out):
         parts = [
-            read_shots(file, name, **each)
-            for file, each in zip(files, _for_each(files, given), strict=True)
+            read_shots(file, name, **each) for file, each in zip(files, each_given, strict=True)
         ]
         shots, left_out = with_readout(join_shots(parts), readout), Counter[str]()
         if kept is not None:

@@ -59,13 +59,14 @@ def train_on_bases(
         "training_warnings": [],
     }
     ending = "converged" if made["converged"] else "not converged"
+    which = "least" if float(made["equally_likely"]) > 1 else "with another one at most"
     show(
         numbers,
         f"{out}: {rbm.visible} sites, {rbm.amplitude.hidden} hidden units for the amplitudes and "
         f"{rbm.phase.hidden} for the phases, {rbm.number_of_weights} weights\n"
         f"{made['epochs_done']} steps over {len(data)} shots in {made['bases']} bases, {ending}; "
         f"log-likelihood {made['log_likelihood']:.6g} nats per shot\n"
-        f"{made['equally_likely']} of {made['starts']} fits equally likely, least fidelity "
+        f"{made['equally_likely']} of {made['starts']} fits equally likely, {which} fidelity "
         f"{made['agreement']:.4f}",
         json,
     )

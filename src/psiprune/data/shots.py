@@ -289,8 +289,8 @@ def check_sites(shots: Shots, sites: int, what: str) -> Shots:
 def _way_out(shots: Shots) -> str:
     if "Z" * shots.sites in shots.bases:
         return (
-            "fit all bases by train_phases, or take those in Z alone: Shots.in_basis('Z'), or "
-            "psiprune import --basis Z"
+            "fit all bases by psiprune train (train_phases), or take those in Z alone: "
+            "Shots.in_basis('Z'), or psiprune import --basis Z"
         )
     return "give shots measured in Z, or rotate the state before them"
 

@@ -14,7 +14,7 @@ from psiprune.metrics.phase_information import (
     suggested_bases,
 )
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.training.phases import equally_likely, independent_fits
+from psiprune.training.phases import agreement_of, equally_likely, independent_fits
 
 #: Fidelity of equally likely fits, mean infidelity and deviation of held-out shots up to which a
 #: state counts as determined.
@@ -27,7 +27,8 @@ class Identifiability:
 
     Attributes:
         fits: (nats below the likeliest on all training shots, fidelity with it) of each fit.
-        agreement: least fidelity of the likeliest with those within 2 nats of it.
+        agreement: least fidelity of the likeliest with those within 2 nats of it, see
+            `psiprune.training.phases.agreement_of`.
         held_out: how the likeliest describes held-out shots of each basis.
         information: fractions of the information about the state that the shots carry.
         infidelity: mean infidelity of a fit to so many shots, by these fractions.
@@ -128,11 +129,11 @@ def identifiability(
         for fit in fits
     ]
     other = min(equally_likely(fits), key=lambda fit: best.rbm.fidelity(fit.rbm))
-    agreement = best.rbm.fidelity(other.rbm)
+    agreement = agreement_of(fits)
     data, candidates = best.data, candidate_bases(shots.sites)
     information = phase_information(best.rbm, data.bases, data.shots / number)
     distinguishing = []
-    if agreement < _AGREEMENT:
+    if best.rbm.fidelity(other.rbm) < _AGREEMENT:
         distinguishing = distinguishing_bases(best.rbm, other.rbm, candidates)
     return Identifiability(
         fits=tuple(compared),

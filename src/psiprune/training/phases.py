@@ -46,7 +46,7 @@ _FIRST_DAMPING, _LEAST_DAMPING, _LARGEST_DAMPING = 1e-2, 1e-7, 1e6
 #: Fits that differ by less than this in the log-likelihood of all shots describe them equally well:
 #: a likelihood ratio of 7.
 _EQUAL_NATS = 2.0
-#: Fidelity of equally good fits below which the bases do not determine the state.
+#: Fidelity of two fits from which they count as the same state.
 _SAME_STATE = 0.9
 
 
@@ -124,7 +124,8 @@ def train_phases(
         hidden: hidden units of the amplitude network; by default as many as sites.
         phase_hidden: hidden units of the phase network; by default twice `hidden`.
         start: continue training this state, instead of new ones.
-        starts: independent fits from random weights, of which the likeliest is returned.
+        starts: independent fits from random weights, of which the likeliest is returned; every
+            second one begins with phases all over the circle.
         epochs: the most steps of each.
         weight_decay: L2 penalty on the weights, not on the biases, in nats per shot.
         seed: random seed of the initial weights.
@@ -135,8 +136,8 @@ def train_phases(
     Returns:
         The likeliest state. Its provenance holds the seed, the number of shots and bases, the
         steps done, `log_likelihood` in nats per shot, whether it `converged` (0 or 1), the number
-        of `starts` and of those that are `equally_likely`, within 2 nats on all shots, and the
-        least fidelity `agreement` of those with the state; a start that ended lower does not count.
+        of `starts` and of those that are `equally_likely`, within 2 nats on all shots, and their
+        fidelity `agreement`, see `agreement_of`.
 
     Raises:
         InputError: the shots are in one basis alone, which does not determine phases, have readout
@@ -144,7 +145,7 @@ def train_phases(
 
     Warns:
         TrainingWarning: equally likely fits are different states, of a fidelity below 0.9: the
-            bases do not determine the phases.
+            bases do not determine the phases. Or no other fit has found the likeliest state.
 
     Example:
         >>> import psiprune as pp
@@ -167,7 +168,7 @@ def train_phases(
     )
     best = fits[0]
     equal = equally_likely(fits)
-    agreement = min(best.rbm.fidelity(state.rbm) for state in equal)
+    agreement = agreement_of(fits)
     provenance: dict[str, str | int | float] = {
         "training_shots": len(shots),
         "bases": len(shots.bases),
@@ -182,11 +183,17 @@ def train_phases(
         "agreement": agreement,
     }
     if agreement < _SAME_STATE:
-        problem = (
-            f"{len(equal)} of {len(fits)} fits describe the shots equally well, but are different "
-            f"states (least fidelity {agreement:.3f}): these bases do not determine the phases; "
-            "measure pairs of sites in X and Y too"
-        )
+        if len(equal) > 1:
+            problem = (
+                f"{len(equal)} of {len(fits)} fits describe the shots equally well, but are "
+                f"different states (least fidelity {agreement:.3f}): these bases do not determine "
+                "the phases; psiprune.identifiability names bases that would"
+            )
+        else:
+            problem = (
+                f"no other of {len(fits)} fits found this state (largest fidelity "
+                f"{agreement:.3f}), so a likelier one may exist; try another seed or more starts"
+            )
         warnings.warn(problem, TrainingWarning, stacklevel=2)
         provenance["training_warnings"] = problem
     return replace(best.rbm, provenance=provenance)
@@ -222,7 +229,8 @@ def independent_fits(
             begin = start
             if begin is None:
                 own = derive_seed(seed, Stream.PHASE_START, number)
-                begin = new_phase_rbm(shots, units, phase_units, own, checkpoints)
+                spread = number % 2 == 1
+                begin = new_phase_rbm(shots, units, phase_units, own, checkpoints, spread=spread)
             fits.append(fit_phases(begin, data, epochs, weight_decay, callback, checkpoints))
     return sorted(fits, key=lambda state: -state.log_likelihood)
 
@@ -232,6 +240,18 @@ def equally_likely(fits: Sequence[PhaseState]) -> list[PhaseState]:
     best = fits[0]
     shots = best.data.shots.sum()
     return [fit for fit in fits if (best.log_likelihood - fit.log_likelihood) * shots < _EQUAL_NATS]
+
+
+def agreement_of(fits: Sequence[PhaseState]) -> float:
+    """Return the least fidelity of the likeliest fit with those that are equally likely.
+
+    If it is alone, the largest with another one, which may have ended a little lower; NaN for a
+    single fit.
+    """
+    best, *others = fits
+    fidelities = [best.rbm.fidelity(fit.rbm) for fit in others]
+    equal = len(equally_likely(fits)) - 1
+    return min(fidelities[:equal]) if equal else max(fidelities, default=float("nan"))
 
 
 def frequencies_for(shots: Shots, rbm: PhaseRBM | None = None) -> BasisFrequencies:
@@ -256,12 +276,20 @@ def frequencies_for(shots: Shots, rbm: PhaseRBM | None = None) -> BasisFrequenci
 
 
 def new_phase_rbm(
-    shots: Shots, hidden: int, phase_hidden: int, seed: int, checkpoints: Checkpoints | None = None
+    shots: Shots,
+    hidden: int,
+    phase_hidden: int,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    *,
+    spread: bool = False,
 ) -> PhaseRBM:
-    """Return a state to train: amplitudes from the shots in Z, phases nearly flat.
+    """Return a state to train: amplitudes from the shots in Z, phases nearly flat, or spread.
 
     The amplitude network is fitted to the shots in Z by 10 steps of exact natural gradient, or is
-    random if there are none. Phase weights are from N(0, 0.3^2) / sqrt(N), biases 0.
+    random if there are none. Phase weights are from N(0, 0.3^2) / sqrt(N). Biases are 0, or
+    with `spread` uniform on the whole circle: fits that begin nearly flat end alike also where
+    the bases do not determine the phases.
     """
     sites = shots.sites
     if "Z" * sites in shots.bases:
@@ -272,7 +300,8 @@ def new_phase_rbm(
         amplitude = initial_rbm(sites, hidden, seed)
     generator = generator_for(seed, Stream.PHASE_WEIGHTS)
     weights = generator.standard_normal((phase_hidden, sites)) * (_PHASE_SCALE / np.sqrt(sites))
-    return PhaseRBM(amplitude, RBM(weights, np.zeros(sites), np.zeros(phase_hidden)))
+    turns = generator.uniform(-2 * np.pi, 2 * np.pi, sites) if spread else np.zeros(sites)
+    return PhaseRBM(amplitude, RBM(weights, turns, np.zeros(phase_hidden)))
 
 
 @single_blas_thread()

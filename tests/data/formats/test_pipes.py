@@ -60,8 +60,11 @@ def test_import_of_two(pipe: Pipe, tmp_path: Path) -> None:
     same = [pipe(text(BITS)), pipe(text(BITS))]
     line = tiny.refusal(tiny.call("import", "text", *same, "-o", tmp_path / "b.nc"))
     assert "hold the same bytes" in line
+    bases = ("--bases", "Z" * BITS.shape[1], "X" * BITS.shape[1])  # then they are other shots
+    same = [pipe(text(BITS)), pipe(text(BITS))]
+    assert tiny.call("import", "text", *same, *bases, "-o", tmp_path / "b.nc").status == 0
     once = pipe(text(BITS))
-    line = tiny.refusal(tiny.call("import", "text", once, once, "-o", tmp_path / "b.nc"))
+    line = tiny.refusal(tiny.call("import", "text", once, once, "-o", tmp_path / "c.nc"))
     assert "hold the same bytes" in line
 
 
