@@ -19,7 +19,7 @@ def links_by_length(
 
     Args:
         weights: W, 0 where there is no link, [hidden, site].
-        positions: of sites that are no chain, [site, axis]; lengths are then rounded distances, in
+        positions: of sites not on a chain, [site, axis]; lengths are then rounded distances, in
             units of the median distance between nearest neighbours.
 
     Returns:

@@ -80,16 +80,6 @@ def compare_decays(correlation: ArrayLike, error: ArrayLike, largest: int) -> De
     return Decay(-slope, -rate, points * float(np.log(power / exponential)), points)
 
 
-def reach_of(correlation: ArrayLike, error: ArrayLike) -> int:
-    """Return the largest distance up to which all |C(d)|, d = 1, ..., exceed 3 standard errors.
-
-    Args:
-        correlation: C(d) from d = 0 on, [distance].
-        error: its standard errors, [distance].
-    """
-    return _first_unknown(np.abs(correlation)[1:], np.asarray(error, np.float64)[1:])
-
-
 def _first_unknown(c: np.ndarray, error: np.ndarray) -> int:
     """Return the first place at which C is within 3 standard errors of 0, or how many there are."""
     known = c > KNOWN * error

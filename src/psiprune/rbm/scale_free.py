@@ -72,7 +72,7 @@ def scale_free_mask(
         ratio: of successive distances, above 1 (default: 1.4; with weights: by the rule above).
         weights: number of weights; takes the place of near.
         periodic: whether site N - 1 is next to site 0; distances are then at most N / 2.
-        positions: coordinates of sites that are no chain, [site] or [site, axis]. Distances are
+        positions: coordinates of sites not on a chain, [site] or [site, axis]. Distances are
             Euclidean and in units of the median distance between nearest neighbours; unit j has its
             middle on site floor((j + 1/2) N / N_h), and links in both directions of each axis to
             sites closer than half a diagonal of a cell to m_j - r and m_j + r.

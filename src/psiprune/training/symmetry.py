@@ -48,7 +48,8 @@ def projector(mask: NDArray[np.bool_], symmetry: Symmetry | None) -> csr_array |
         if alone:
             raise InputError(
                 "symmetry: 'mirror' needs a mask that is the same with sites and hidden units "
-                f"reversed, found {alone} weights without their image; use 'flip', or "
+                f"reversed, found {alone} weights without their image; use 'flip', a "
+                "scale-free mask of an even number of weights (--weights), or in Python "
                 "mask | mask[::-1, ::-1]"
             )
         layers = np.split(np.arange(total), [len(unit), len(unit) + visible])
