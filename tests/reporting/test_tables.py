@@ -37,11 +37,14 @@ def test_columns_are_aligned() -> None:
 
 def test_a_report_as_text(report: pp.Report) -> None:
     head, *lines = report_text(report).splitlines()
-    assert head.split() == ["measure", "value", "error", "floor", "ESS", "method"]
+    assert head.split() == ["measure", "value", "error", "floor", "reference", "ESS", "method"]
     assert [line.split()[0] for line in lines] == MEASURES
     for line, (_, measure) in zip(lines, report, strict=True):
-        _, value, error, floor, size, *method = line.split()
+        name, value, error, floor, reference, size, *method = line.split()
         assert float(value) == pytest.approx(measure.value, rel=1e-5)
+        if name in ("energy", "entropy", "renyi2"):  # `floor` is the value of the reference
+            floor, reference = reference, floor
+        assert reference == "-"
         if math.isnan(measure.floor):  # of an unknown number of training shots
             assert floor == "-"
         else:
