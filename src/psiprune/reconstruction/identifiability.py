@@ -14,11 +14,15 @@ from psiprune.metrics.phase_information import (
     suggested_bases,
 )
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.training.phases import agreement_of, equally_likely, independent_fits
+from psiprune.training.phases import (
+    SAME_STATE,
+    agreement_of,
+    equally_likely,
+    independent_fits,
+)
 
-#: Fidelity of equally likely fits, mean infidelity and deviation of held-out shots up to which a
-#: state counts as determined.
-_AGREEMENT, _INFIDELITY, _DEVIATION = 0.9, 0.1, 4.0
+#: Mean infidelity and deviation of held-out shots up to which a state counts as determined.
+_INFIDELITY, _DEVIATION = 0.1, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,7 @@ class Identifiability:
         """Whether the fits agree (0.9), infidelity is at most 0.1, and no basis deviates by 4."""
         worst = max((abs(fit.z) for fit in self.held_out), default=0.0)
         return (
-            self.agreement >= _AGREEMENT and self.infidelity <= _INFIDELITY and worst <= _DEVIATION
+            self.agreement >= SAME_STATE and self.infidelity <= _INFIDELITY and worst <= _DEVIATION
         )
 
     def __repr__(self) -> str:
@@ -133,7 +137,7 @@ def identifiability(
     data, candidates = best.data, candidate_bases(shots.sites)
     information = phase_information(best.rbm, data.bases, data.shots / number)
     distinguishing = []
-    if best.rbm.fidelity(other.rbm) < _AGREEMENT:
+    if best.rbm.fidelity(other.rbm) < SAME_STATE:
         distinguishing = distinguishing_bases(best.rbm, other.rbm, candidates)
     return Identifiability(
         fits=tuple(compared),

@@ -47,7 +47,7 @@ _FIRST_DAMPING, _LEAST_DAMPING, _LARGEST_DAMPING = 1e-2, 1e-7, 1e6
 #: a likelihood ratio of 7.
 _EQUAL_NATS = 2.0
 #: Fidelity of two fits from which they count as the same state.
-_SAME_STATE = 0.9
+SAME_STATE = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +182,7 @@ def train_phases(
         "equally_likely": len(equal),
         "agreement": agreement,
     }
-    if agreement < _SAME_STATE:
+    if agreement < SAME_STATE:
         if len(equal) > 1:
             problem = (
                 f"{len(equal)} of {len(fits)} fits describe the shots equally well, but are "

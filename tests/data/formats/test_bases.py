@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import exact
 import psiprune as pp
 import tiny
 from refusals import refused, refuses
 
 FIXTURES = Path(__file__).parent / "fixtures"
-SHARED = Path("/work/shared/data/qucumber")
+QUCUMBER = Path(exact.__file__).parent / "reference/qucumber"
 BITS = [[0, 1], [1, 0], [1, 1]]
 
 
@@ -83,15 +84,14 @@ def test_a_column_that_does_not_fit(tmp_path: Path, text: str, facts: tuple[obje
 # ---- QuCumber and NumPy
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="QuCumber's tutorial data lie beside the project")
 def test_the_tutorials_of_qucumber() -> None:
     shots = pp.read_shots(
-        SHARED / "qubits_train.txt", "qucumber", bases=SHARED / "qubits_train_bases.txt"
+        QUCUMBER / "qubits_train.txt", "qucumber", bases=QUCUMBER / "qubits_train_bases.txt"
     )
     found = {name: len(bits) for name, bits in shots.by_basis().items()}
     assert found == dict.fromkeys(["ZZ", "XZ", "ZX", "YZ", "ZY"], 200)
-    start = SHARED / "N2_W_state_100_samples_data.txt"
-    shots = pp.read_shots(start, bases=SHARED / "N2_W_state_100_samples_bases.txt")
+    start = QUCUMBER / "N2_W_state_100_samples_data.txt"
+    shots = pp.read_shots(start, bases=QUCUMBER / "N2_W_state_100_samples_bases.txt")
     assert set(np.bincount(shots.basis_of)) == {100}
     assert len(shots.bases) == 9
 
