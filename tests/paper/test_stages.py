@@ -37,7 +37,7 @@ def test_every_stage_and_every_derived_dataset_is_there(paper_run: Path) -> None
     names = {stage.name for stage in stages_of(settings)}
     assert names == {
         *("study", "graph", "sparse", "ablation", "frontier"),
-        *("schedule-0.8", "size-4"),
+        *("schedule-0.8", "robust-cd-1", "size-4"),
     }
     for stage in stages_of(settings):
         assert (paper_run / stage.name / stage.file).exists()

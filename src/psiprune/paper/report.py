@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets
-from psiprune.paper.claims.judge import Judged, counts
+from psiprune.paper.claims.judge import counts
 from psiprune.paper.explorer import explorer
+from psiprune.paper.judging import Judgement
 from psiprune.paper.narrative import write
 from psiprune.paper.tables import frontier_table, table_one
 from psiprune.reporting.page import (
-    Headline,
     Provenance,
     Report,
     Row,
@@ -35,11 +35,11 @@ NAMED = ("graph", "study", "symmetry", "decay", "sparse", "ranks", "ablation", "
 
 def paper_report(
     datasets: Datasets,
-    judged: Sequence[Judged],
-    headlines: Sequence[Headline],
+    judgement: Judgement,
     figures: Mapping[str, Figure | str],
     timing: Mapping[str, Any] | None,
     provenance: Provenance,
+    banner: Mapping[str, str],
     command: str,
 ) -> Report:
     """Return the report of a run of the paper, without what has no data or figure.
@@ -47,15 +47,16 @@ def paper_report(
     Args:
         datasets: by name: graph, study, size-50, schedule-0.1, sparse, ablation, frontier, models,
             symmetry, decay, ranks.
-        judged: the claims with their findings.
-        headlines: the numbers to read first.
+        judgement: the claims with their findings, and the numbers to read first.
         figures: fig1, ..., fig6, schedules, broken, forbidden, sizes, frontier, timing; a figure or
             the text of an SVG.
         timing: times by density.
         provenance: versions, machine and configuration.
+        banner: what the run was, as `psiprune.paper.banner.banner` says it.
         command: that reproduces the run.
     """
-    study, found = datasets.get("study"), counts(judged)
+    study, judged = datasets.get("study"), judgement.judged
+    found = counts(judged)
     verdicts = {"held": found[HOLDS], "partly": found[IN_PART], "failed": found[FAILS]}
     summary = write("summary", claims=len(judged), **verdicts).sentences if judged else ()
     rows = [
@@ -65,11 +66,12 @@ def paper_report(
     return Report(
         title="Pruning restricted Boltzmann machines: the paper, reproduced and judged",
         introduction=[each.text for each in write("introduction").sentences],
-        summary=Summary(summary, headlines, rows),
+        summary=Summary(summary, judgement.headlines, rows),
         sections=list(_sections(datasets, figures, timing)),
         explorer=None if study is None else explorer(study, datasets.get("models")),
         provenance=provenance,
         command=command,
+        banner=banner,
     )
 
 

@@ -105,7 +105,7 @@ class Provenance(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The content of a page."""
+    """The content of a page; `banner` says above everything else what it is of, name -> text."""
 
     title: str
     introduction: Sequence[str]
@@ -114,6 +114,7 @@ class Report(NamedTuple):
     explorer: Explorer | None
     provenance: Provenance
     command: str
+    banner: Mapping[str, str] = MappingProxyType({})
 
 
 def render(report: Report) -> str:
