@@ -60,7 +60,7 @@ def paper_report(
     verdicts = {"held": found[HOLDS], "partly": found[IN_PART], "failed": found[FAILS]}
     summary = write("summary", claims=len(judged), **verdicts).sentences if judged else ()
     rows = [
-        Row(claim.key, claim.section, claim.statement, claim.rule, *finding)
+        Row(claim.key, claim.section, claim.statement, claim.rule, *finding[:4])
         for claim, finding in judged
     ]
     return Report(

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import SupportsFloat
+from typing import SupportsFloat, TypeVar
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
 from psiprune.core.statistics import QUANTILES
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Claim, Datasets, Finding
-from psiprune.paper.claims.data import PHASES, Float64, complete_seeds, phase
-from psiprune.paper.claims.tests import Contrast, contrast, p_above
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Claim, Datasets, Effect, Finding, listed
+from psiprune.paper.claims.data import PHASES, TITLES, Float64, complete_seeds, phase
+from psiprune.paper.claims.tests import Contrast, contrast, interval_of, p_above
 from psiprune.reporting.traced import Number, significant
+
+Way = TypeVar("Way")
+#: The measures by which a claim about the quality of a model is judged.
+JUDGED = ("kl", "abs_magnetization_bias", "energy_bias")
+_JUDGED = (
+    "By each of KL, |m| bias and energy bias, which are sums over all states. Where all three agree "
+    "that is the verdict, else it holds in part, and the verdict says by which."
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,9 @@ class Evidence:
         cases: one text for each case: a phase, a size, a kind of RBM.
         tests: whether each case passes its tests.
         verdicts: what the rule decides, if not by the tests of its cases.
+        effects: what decides, each with its uncertainty.
+        readings: the verdict by each measure or reading, if there are several.
+        reading: name and title of the one that this record is of.
         variables: what numbers are computed from, as "dataset/variable", unless stated otherwise.
         prefix, suffix: with which the names of numbers begin and end, joined by "_".
     """
@@ -36,6 +47,9 @@ class Evidence:
     cases: list[str] = field(default_factory=list)
     tests: list[bool] = field(default_factory=list)
     verdicts: list[str] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    readings: dict[str, str] = field(default_factory=dict)
+    reading: tuple[str, str] = ("", "")
     _seeds: list[int] = field(default_factory=list)
     variables: tuple[str, ...] = ()
     prefix: str = ""
@@ -67,7 +81,7 @@ class Evidence:
         """
         number = float(value)
         recorded = Number(number, significant(number), how, variables or self.variables)
-        parts = (self.prefix, name.removeprefix("_"), self.suffix)
+        parts = (self.reading[0], self.prefix, name.removeprefix("_"), self.suffix)
         self.numbers["_".join(part for part in parts if part)] = recorded
         return number
 
@@ -115,6 +129,32 @@ class Evidence:
             self.note(f"{name}_p", p_above(values, others), how, *variables),
         )
 
+    def effect(self, what: str, values: ArrayLike) -> None:
+        """Record an effect: the median of values [seed], the share of truths [seed], or a value."""
+        found = np.asarray(values)
+        title = self.reading[1]
+        words = f"{title}: {what}" if title else what
+        self.effects.append(Effect(words, *interval_of(found), found.size))
+
+    def each(self, ways: Mapping[tuple[str, str], Way], rule: Callable[[Evidence, Way], str]) -> str:
+        """Apply a rule in several ways, and decide: as all of them where they agree, else in part.
+
+        Args:
+            ways: (name, title) -> what the rule gets; numbers of each way begin with its name.
+            rule: records what it uses, decides, and returns what is measured in words.
+        """
+        texts, verdicts = [], []
+        for reading, way in ways.items():
+            own = replace(self, cases=[], tests=[], verdicts=[], reading=reading)
+            texts.append(f"{reading[1]}: {rule(own, way)}")
+            if not own.verdicts:
+                own.decide()
+            self.readings[reading[1]] = own.verdicts[-1]
+            verdicts.append(own.verdicts[-1])
+        agree = len(set(verdicts)) == 1
+        self.verdicts.append(verdicts[0] if agree else IN_PART)
+        return " ".join(texts if agree else [by_which(self.readings), *texts])
+
     def case(self, text: str, *passed: bool) -> None:
         """Record the text of a case, and whether it passes its tests."""
         self.cases.append(text)
@@ -141,8 +181,28 @@ class Evidence:
         self.verdicts.append(HOLDS if holds else IN_PART if in_part else FAILS)
 
 
+def by_which(readings: Mapping[str, str]) -> str:
+    """The verdicts in a sentence: "It holds by |m| bias, and does not hold by KL and energy bias."."""
+    by = {
+        verdict: [title for title, each in readings.items() if each == verdict]
+        for verdict in (HOLDS, IN_PART, FAILS)
+    }
+    parts = [f"{verdict} by {listed(titles)}" for verdict, titles in by.items() if titles]
+    return f"It {', and '.join(parts)}."
+
+
 #: Records what it uses in the evidence, decides the claim, and returns what is measured in words.
 Rule = Callable[[Evidence], str]
+
+
+def by_measure(rule: Callable[[Evidence, str], str]) -> Rule:
+    """Turn a rule for one measure into one that decides by all of `JUDGED`."""
+
+    def by_each(evidence: Evidence) -> str:
+        return evidence.each({(name, TITLES[name]): name for name in JUDGED}, rule)
+
+    by_each.__doc__ = f"{rule.__doc__} {_JUDGED}"
+    return by_each
 
 
 def claim(key: str, section: str, *needs: str, terms: str = "") -> Callable[[Rule], Claim]:
@@ -161,7 +221,14 @@ def claim(key: str, section: str, *needs: str, terms: str = "") -> Callable[[Rul
             measured = rule(evidence)
             if not evidence.verdicts:
                 evidence.decide()
-            return Finding(evidence.verdicts[-1], measured, evidence.seeds, evidence.numbers)
+            return Finding(
+                evidence.verdicts[-1],
+                measured,
+                evidence.seeds,
+                evidence.numbers,
+                tuple(evidence.effects),
+                evidence.readings,
+            )
 
         return Claim(key, section, statement, words, needs, judge)
 
