@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import psiprune as pp
 import tiny
 from outcomes import json_of, text_of
 from psiprune.core.exceptions import InputError
@@ -114,6 +115,11 @@ def test_quick_is_a_smaller_configuration_that_options_change() -> None:
     assert (full.sites, full.other_sites, full.seeds, full.other_seeds) == (
         *(18, (50, 100), 10, (10, 3)),
     )
+    assert [(full.size(n).seeds, full.size(n).prune.levels) for n in (50, 100)] == [
+        *((10, 29), (3, 36)),  # Table I passes the tree bound by two steps at N = 18, too
+    ]
+    assert PaperSettings(other_sites=(30, 40, 50)).size(50).seeds == 3
+    assert quick.size(10).prune.levels == quick.levels == 20
     # Both do the same experiments, by the paper's way of training.
     for settings in (quick, full):
         assert settings.study().train.method == "cd"
@@ -147,3 +153,19 @@ def test_all_figures_of_a_tiny_run(run: Path) -> None:
     text_of(tiny.call("paper", "--out", run, *tiny.paper_options()))
     drawn = {file.stem for file in (run / "figures").glob("*.svg")}
     assert drawn == set(DRAWINGS)
+
+
+def test_robustness_runs_change_the_training_alone() -> None:
+    paper = PaperSettings(train={"method": "cd", "epochs": 40}, seeds=2)
+    for how in paper.robust:
+        study = paper.trained_otherwise(how)
+        changed = {"train", "fine_tune", "history_every"}
+        assert study.model_dump(exclude=changed) == paper.study().model_dump(exclude=changed)
+    constant, single, both, exact = map(paper.trained_otherwise, paper.robust)
+    assert constant.train == pp.CD(epochs=40, learning_rate=0.01, learning_rate_decay=1.0)
+    assert constant.fine_tune == pp.CD(epochs=30, learning_rate=0.01, learning_rate_decay=1.0)
+    assert single.train == pp.CD(epochs=40, steps=1)
+    assert single.fine_tune == pp.CD.for_fine_tuning(steps=1)
+    assert both.train == pp.CD(epochs=40, steps=1, learning_rate=0.01, learning_rate_decay=1.0)
+    assert exact.train == pp.ExactNaturalGradient()
+    assert exact.fine_tune == pp.ExactNaturalGradient.for_fine_tuning()

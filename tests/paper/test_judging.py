@@ -94,7 +94,7 @@ def test_a_copy_has_numbers_of_24_bits_and_no_unread_variables(paper_run: Path, 
 def test_no_integer_is_narrowed_too_far() -> None:
     values = {"small": [-128, 127], "large": [0, 128], "huge": [-(2**40), 2**40], "one": [5, 5]}
     dataset = xr.Dataset({name: ("level", each) for name, each in values.items()})
-    kept = narrowed(dataset)
+    kept = narrowed("study", dataset)
     assert kept.equals(dataset)
     assert [kept[name].dtype.itemsize for name in values] == [2, 2, 8, 2]
 

@@ -8,6 +8,7 @@ and holds single precision, which is read as double.
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -25,10 +26,12 @@ from psiprune.paper.stages import DERIVED, TIMES, TIMING, Paper, read_timing, st
 _FILES = ("config.toml", "provenance.json", TIMES, TIMING)
 #: Derived datasets that only the report's slider shows.
 _SHOWN = ("models",)
-#: Variables that no claim, table or figure reads.
-_UNREAD = re.compile(
-    r"fidelity.*|entropy.*|renyi2.*|energy_variance.*|energy_floor|history_magnetization"
-)
+#: Variables that no claim, table or figure reads, by the datasets that have them.
+_UNREAD = {
+    "*": "fidelity.*|entropy.*|renyi2.*|energy_variance.*|energy_floor|history_magnetization",
+    "size-*": "magnetization_distribution.*|history_.*",
+    "schedule-*": "magnetization_distribution.*|history_.*|correlation|correlation_error",
+}
 #: Bytes beyond which a variable gets smaller by compression.
 _COMPRESSED = 4000
 #: Attributes that say what wrote a file, which is written anew.
@@ -85,20 +88,22 @@ def copy_paper(run: Path, folder: Path) -> None:
     for name, file in _files_of(settings, run).items():
         kept = folder / file.relative_to(run)
         kept.parent.mkdir(exist_ok=True)
-        write_dataset(kept, narrowed(read_dataset(file)), name, _COMPRESSED)
+        write_dataset(kept, narrowed(name, read_dataset(file)), name, _COMPRESSED)
     for stage in stages_of(settings):
         if (folder / stage.name).exists():
             for name in _FILES[:2]:
                 copyfile(run / stage.name / name, folder / stage.name / name)
 
 
-def narrowed(dataset: xr.Dataset) -> xr.Dataset:
-    """Return what is read of a dataset, its numbers in the narrowest types that are precise enough.
+def narrowed(kind: str, dataset: xr.Dataset) -> xr.Dataset:
+    """Return what is read of a dataset of this name, its numbers in the narrowest types that are precise enough.
 
     Floating-point numbers get 24 bits, integers as many as their values take. Coordinates stay as
     they are, as data is selected by them.
     """
-    read = dataset.drop_vars([name for name in dataset if _UNREAD.fullmatch(str(name))])
+    patterns = [unread for kinds, unread in _UNREAD.items() if fnmatch(kind, kinds)]
+    unread = re.compile("|".join(patterns))
+    read = dataset.drop_vars([name for name in dataset if unread.fullmatch(str(name))])
     attributes = {name: each for name, each in read.attrs.items() if name not in _WRITTEN}
     numbers = {name: each.astype(_narrow(each)) for name, each in read.items()}
     return read.assign(numbers).drop_attrs(deep=False).assign_attrs(attributes)

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets
-from psiprune.paper.claims.judge import counts
+from psiprune.paper.claims.judge import Judged, counts
 from psiprune.paper.explorer import explorer
 from psiprune.paper.judging import Judgement
 from psiprune.paper.narrative import write
@@ -29,6 +29,8 @@ _SECTIONS = (
     *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "table1"),
     *("schedules", "broken", "forbidden", "sizes", "frontier", "timing"),
 )
+#: Effects that the table of claims shows of each, the most important ones.
+_EFFECTS = 3
 #: The datasets that templates use by name; those missing in a run are none.
 NAMED = ("graph", "study", "symmetry", "decay", "sparse", "ranks", "ablation", "frontier")
 
@@ -59,19 +61,25 @@ def paper_report(
     found = counts(judged)
     verdicts = {"held": found[HOLDS], "partly": found[IN_PART], "failed": found[FAILS]}
     summary = write("summary", claims=len(judged), **verdicts).sentences if judged else ()
-    rows = [
-        Row(claim.key, claim.section, claim.statement, claim.rule, *finding[:4])
-        for claim, finding in judged
-    ]
     return Report(
         title="Pruning restricted Boltzmann machines: the paper, reproduced and judged",
         introduction=[each.text for each in write("introduction").sentences],
-        summary=Summary(summary, judgement.headlines, rows),
+        summary=Summary(summary, judgement.headlines, [_row(each) for each in judged]),
         sections=list(_sections(datasets, figures, timing)),
         explorer=None if study is None else explorer(study, datasets.get("models")),
         provenance=provenance,
         command=command,
         banner=banner,
+    )
+
+
+def _row(judged: Judged) -> Row:
+    claim, finding = judged
+    return Row(
+        *(claim.key, claim.section, claim.statement, claim.rule),
+        *(finding.verdict, finding.measured, finding.seeds, finding.numbers),
+        [str(effect) for effect in finding.effects[:_EFFECTS]],
+        {**finding.readings, **finding.schedules},
     )
 
 

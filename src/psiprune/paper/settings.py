@@ -56,7 +56,8 @@ class PaperSettings(EnsembleSettings):
     other_seeds: tuple[Annotated[int, Field(ge=1, le=MOST_SEEDS)], ...] = Field(
         default=(10, 3),
         min_length=1,
-        description="number of RBMs per field of those: one for each size, or one for all",
+        description="number of RBMs per field of those, in the same order; the last number is "
+        "that of all further sizes",
     )
     graph_sites: int = Field(
         default=10, ge=2, le=EXACT_GRADIENT_UNITS, description="number of qubits of Fig. 1"
@@ -110,11 +111,11 @@ class PaperSettings(EnsembleSettings):
                 )
         if len(set(self.robust)) < len(self.robust):
             raise ValueError(f"robust: values must differ, found {self.robust}")
-        sizes, numbers = len(self.other_sites), len(self.other_seeds)
-        if numbers not in (1, sizes) and sizes:
+        default = type(self).model_fields["other_seeds"].default
+        if len(self.other_seeds) > len(self.other_sites) and self.other_seeds != default:
             raise ValueError(
-                f"other_seeds: must be one number, or one for each of the {sizes} other_sites, "
-                f"found {self.other_seeds}"
+                f"other_seeds: must have at most one number for each of other_sites = "
+                f"{self.other_sites}, found {self.other_seeds}"
             )
         if self.sites in self.other_sites:
             raise ValueError(
@@ -168,7 +169,7 @@ class PaperSettings(EnsembleSettings):
         return self._study(
             sites=sites,
             hidden=None,
-            seeds=seeds.get(sites, self.other_seeds[0]),
+            seeds=seeds.get(sites, self.other_seeds[-1]),
             history_every=self._final_only,
             prune=PruneSettings(levels=self.levels + max(0, further)),
         )

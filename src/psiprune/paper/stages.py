@@ -36,13 +36,14 @@ from psiprune.paper.derived import (
     with_exact_correlations,
 )
 from psiprune.paper.settings import PaperSettings
+from psiprune.paper.sums import sums_of
 from psiprune.paper.timing import time_levels
 from psiprune.rbm.serialization import rbm_from_dataset
 
 _LOG = logging.getLogger(__name__)
 _Settings = TypeVar("_Settings", bound=EnsembleSettings)
 #: Derived datasets, in the order in which they are made.
-DERIVED = ("graph", "models", "symmetry", "decay", "ranks", "clusters")
+DERIVED = ("graph", "models", "symmetry", "sums", "decay", "ranks", "clusters")
 #: The times of pruned RBMs.
 TIMING = "timing.json"
 #: The time that each stage took, in seconds of wall time.
@@ -58,6 +59,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "ablation": ("ablation",),
     "frontier": ("frontier",),
     "symmetry": ("study",),
+    "sums": ("study",),
     "decay": ("study", "sizes"),
     "ranks": ("study",),
     "clusters": ("ablation",),
@@ -298,6 +300,10 @@ def _derived(paper: Paper, run: Path, parts: Collection[str]) -> Iterator[tuple[
         files = [run / "study" / f"h={field:g}" / "shots.nc" for field in settings.fields]
         found = symmetry_of(settings.fields, [read_shots(file) for file in files])
         yield "symmetry", found.assign_attrs(coupling=settings.coupling)
+    if "sums" in parts:
+        sums = sums_of(paper.datasets["study"], run / "study")
+        if sums is not None:
+            yield "sums", sums
     if "decay" in parts:
         names = sizes_of(settings)
         studies = [with_exact_correlations(paper.datasets[name], run / name) for name in names]

@@ -33,7 +33,11 @@ VERDICTS: Mapping[str, str] = {
 
 
 class Row(NamedTuple):
-    """A claim with the rule that decides it, its verdict, and what was measured."""
+    """A claim with the rule that decides it, its verdict, and what was measured.
+
+    `effects` are texts: what decides, with its uncertainty and n. `others` maps other ways to judge
+    to their verdicts.
+    """
 
     key: str
     section: str
@@ -43,6 +47,8 @@ class Row(NamedTuple):
     measured: str
     seeds: int
     numbers: Mapping[str, Number]
+    effects: Sequence[str] = ()
+    others: Mapping[str, str] = MappingProxyType({})
 
 
 class Headline(NamedTuple):
