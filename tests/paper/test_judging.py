@@ -14,7 +14,7 @@ import xarray as xr
 
 import tiny
 from outcomes import json_of
-from psiprune.io.netcdf import read_dataset
+from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.paper.banner import banner
 from psiprune.paper.judging import differences, judge_datasets, keep_paper, write_claims
 from psiprune.paper.kept import narrowed, read_paper
@@ -129,6 +129,19 @@ def test_what_cannot_be_judged_is_named(
     assert len(outcome.err.splitlines()) == 1
     assert outcome.err.startswith(f"psiprune: {changed}")
     assert re.search(problem, outcome.err)
+
+
+def test_a_run_of_another_version_is_judged_and_that_is_said(changed: Path) -> None:
+    file = changed / "provenance.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "psiprune": "0.0.9"}))
+    lines = tiny.call("paper", "--judge", changed).out.splitlines()
+    assert lines[4].startswith("version: made by psiprune 0.0.9, judged by ")
+    study = changed / "study" / "study.nc"
+    write_dataset(study, read_dataset(study).drop_vars("components"), "study")
+    outcome = tiny.call("paper", "--judge", changed)
+    assert outcome.status == 2
+    assert f"{changed}: a dataset lacks \"No variable named 'components'" in outcome.err
+    assert "made by psiprune 0.0.9, this is " in outcome.err
 
 
 def test_the_banner_says_what_was_run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,10 +105,17 @@ def judge_folder(folder: Path) -> Outcome:
         InputError: the folder holds no finished run of this version, or a file is damaged.
     """
     paper = read_paper(folder)
-    judgement = judge_datasets(paper.datasets)
-    facts = banner(
-        paper.settings, read_times(folder / TIMES), read_provenance(folder / "provenance.json")
-    )
+    provenance = read_provenance(folder / "provenance.json")
+    facts = banner(paper.settings, read_times(folder / TIMES), provenance)
+    made, ours = provenance["psiprune"], version("psiprune")
+    if made != ours:
+        facts["version"] = f"made by psiprune {made}, judged by {ours}, whose rules may differ"
+    try:
+        judgement = judge_datasets(paper.datasets)
+    except KeyError as error:
+        raise InputError(
+            f"{folder}: a dataset lacks {error}; it was made by psiprune {made}, this is {ours}"
+        ) from None
     head = "\n".join(f"{name}: {value}" for name, value in facts.items())
     found = list(differences(judgement.numbers, read_claims(folder)))
     lines = [f"{folder / CLAIMS}: the same verdicts and numbers"]
