@@ -174,7 +174,7 @@ SEED_FACTOR = 1 + 0.002 * np.arange(SEEDS)
 GROWN: dict[str, tuple[float, tuple[float, float]]] = {
     "kl": (0.0025, (0.18, 0.8)),
     "infidelity": (0.0012, (0.14, 0.6)),
-    "energy": (0.0003, (0.06, 0.2)),
+    "energy": (0.0003, (0.10, 0.2)),
     "abs_magnetization": (0.004, (0.30, 1.5)),
     "correlation_mse": (1e-4, (0.24, 1.2)),
 }
@@ -348,6 +348,10 @@ def _sparse() -> xr.Dataset:
     )
 
 
+#: Measures by which ablations are judged, and their scales.
+JUDGED = (("kl", 2.0), ("abs_magnetization_bias", 4.0), ("energy_bias", 0.1))
+
+
 def _ablation() -> xr.Dataset:
     shares = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
     spread = partial(
@@ -362,9 +366,8 @@ def _ablation() -> xr.Dataset:
     kl = np.array([0.0025, 0.0028, 0.003]) * SEED_FACTOR[None, :, None]
     return xr.Dataset(
         {
-            "broken_infidelity": spread("field seed start share", lost),
-            "broken_kl": spread("field seed start share", 2 * lost),
-            "forbidden_kl": spread("field seed model", kl),
+            **{f"broken_{n}": spread("field seed start share", k * lost) for n, k in JUDGED},
+            **{f"forbidden_{n}": spread("field seed model", k * kl) for n, k in JUDGED},
             "found": spread("field seed model hidden", True),
             "share_of_unit": spread("field seed model hidden", 0.8),
             "overlap": overlap,

@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets
-from psiprune.paper.claims.judge import Judged, counts
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Judged
+from psiprune.paper.claims.judge import counts
 from psiprune.paper.explorer import explorer
 from psiprune.paper.judging import Judgement
 from psiprune.paper.narrative import write

@@ -9,7 +9,8 @@ import xarray as xr
 
 from psiprune.paper.claims.base import InsufficientDataError
 from psiprune.paper.claims.data import PHASES, Float64, phase, resolution, series
-from psiprune.paper.claims.evidence import Evidence, by_measure, claim
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.readings import by_measure
 from psiprune.paper.claims.structure import check_clusters
 from psiprune.paper.claims.tests import COMPARABLE, FEW, TWO_SIDED, p_text
 
@@ -123,8 +124,8 @@ def _reform(evidence: Evidence, measure: str) -> str:
 
     A cluster: at most 5 % of random orders of the unit's weights have a window of three adjacent
     sites as strong. Formed: 90 % of the hidden units have a cluster that shares no site with that
-    of the dense RBM. Trained: the measure is at most twice the dense one (median ratio). Holds if both in
-    both phases; in part if formed in both, or formed and trained in one. For N >= 12 only.
+    of the dense RBM. Trained: the measure is at most twice the dense one (median ratio). Holds if
+    both in both phases; in part if formed in both, or formed and trained in one. For N >= 12 only.
     """
     check_clusters(evidence.datasets["ablation"])
     formed, variable = [], f"forbidden_{measure}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -42,11 +43,16 @@ class Effect(NamedTuple):
     high: float
     n: int
 
+    @property
+    def shown(self) -> str:
+        """Value and interval, as "2.1 (2 to 2.2)"."""
+        interval = f" ({self.low:.3g} to {self.high:.3g})" if self.low == self.low else ""
+        return f"{self.value:.3g}{interval}"
+
     def __str__(self) -> str:
         """As "KL over dense: 2.1 (2 to 2.2), n = 10"."""
-        known = self.low == self.low  # not NaN
-        interval = f" ({self.low:.3g} to {self.high:.3g}), n = {self.n}" if known else ""
-        return f"{self.what}: {self.value:.3g}{interval}"
+        number = f", n = {self.n}" if self.n > 1 else ""
+        return f"{self.what}: {self.shown}{number}"
 
 
 class Finding(NamedTuple):
@@ -95,6 +101,25 @@ class Claim:
     rule: str
     needs: tuple[str, ...]
     judge: Judge
+
+
+class Judged(NamedTuple):
+    """A claim and its finding."""
+
+    claim: Claim
+    finding: Finding
+
+
+def find(claim: Claim, datasets: Datasets) -> Finding:
+    """Apply a claim's rule; undecided, with the reason, if the data does not suffice."""
+    missing = [need for need in claim.needs if not any(fnmatch(key, need) for key in datasets)]
+    if missing:
+        return Finding(UNDECIDED, f"Not run: {', '.join(missing)}.", 0, {})
+    try:
+        return claim.judge(datasets)
+    except InsufficientDataError as reason:
+        text = str(reason)
+        return Finding(UNDECIDED, f"{text[0].upper()}{text[1:]}.", 0, {})
 
 
 def listed(words: Sequence[str], nothing: str = "none") -> str:

@@ -112,6 +112,11 @@ def nearest(levels: Float64, fraction: float) -> int:
     raise InsufficientDataError(f"no level within {_NEAR:.0%} of {fraction:.0%} pruned")
 
 
+def exact_name(here: xr.Dataset, measure: str) -> str:
+    """Return the variable of a measure by sums over all states, or by samples without those."""
+    return f"{measure}_exact" if f"{measure}_exact" in here else measure
+
+
 def resolution(datasets: Datasets, ratio: float, measure: str) -> float:
     """Return the |m| bias below which the training set cannot tell two models apart.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import SupportsFloat, TypeVar
 
 import numpy as np
@@ -11,18 +12,21 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from psiprune.core.statistics import QUANTILES
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Claim, Datasets, Effect, Finding, listed
-from psiprune.paper.claims.data import PHASES, TITLES, Float64, complete_seeds, phase
+from psiprune.paper.claims.base import (
+    FAILS,
+    HOLDS,
+    IN_PART,
+    Claim,
+    Datasets,
+    Effect,
+    Finding,
+    listed,
+)
+from psiprune.paper.claims.data import PHASES, Float64, complete_seeds, phase
 from psiprune.paper.claims.tests import Contrast, contrast, interval_of, p_above
 from psiprune.reporting.traced import Number, significant
 
 Way = TypeVar("Way")
-#: The measures by which a claim about the quality of a model is judged.
-JUDGED = ("kl", "abs_magnetization_bias", "energy_bias")
-_JUDGED = (
-    "By each of KL, |m| bias and energy bias, which are sums over all states. Where all three agree "
-    "that is the verdict, else it holds in part, and the verdict says by which."
-)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Evidence:
         effects: what decides, each with its uncertainty.
         readings: the verdict by each measure or reading, if there are several.
         reading: name and title of the one that this record is of.
+        stands_for: what is in the place of a variable, in the reading of this record.
         variables: what numbers are computed from, as "dataset/variable", unless stated otherwise.
         prefix, suffix: with which the names of numbers begin and end, joined by "_".
     """
@@ -50,6 +55,7 @@ class Evidence:
     effects: list[Effect] = field(default_factory=list)
     readings: dict[str, str] = field(default_factory=dict)
     reading: tuple[str, str] = ("", "")
+    stands_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _seeds: list[int] = field(default_factory=list)
     variables: tuple[str, ...] = ()
     prefix: str = ""
@@ -80,7 +86,8 @@ class Evidence:
         Prefix, name and suffix of the record are joined by "_"; without a prefix, give a name.
         """
         number = float(value)
-        recorded = Number(number, significant(number), how, variables or self.variables)
+        sources = [self.stands_for.get(each, (each,)) for each in variables or self.variables]
+        recorded = Number(number, significant(number), how, tuple(chain(*sources)))
         parts = (self.reading[0], self.prefix, name.removeprefix("_"), self.suffix)
         self.numbers["_".join(part for part in parts if part)] = recorded
         return number
@@ -136,7 +143,9 @@ class Evidence:
         words = f"{title}: {what}" if title else what
         self.effects.append(Effect(words, *interval_of(found), found.size))
 
-    def each(self, ways: Mapping[tuple[str, str], Way], rule: Callable[[Evidence, Way], str]) -> str:
+    def each(
+        self, ways: Mapping[tuple[str, str], Way], rule: Callable[[Evidence, Way], str]
+    ) -> str:
         """Apply a rule in several ways, and decide: as all of them where they agree, else in part.
 
         Args:
@@ -145,15 +154,24 @@ class Evidence:
         """
         texts, verdicts = [], []
         for reading, way in ways.items():
-            own = replace(self, cases=[], tests=[], verdicts=[], reading=reading)
-            texts.append(f"{reading[1]}: {rule(own, way)}")
-            if not own.verdicts:
-                own.decide()
-            self.readings[reading[1]] = own.verdicts[-1]
-            verdicts.append(own.verdicts[-1])
+            own = self.separate(reading)
+            texts.append(_capital(f"{reading[1]}: {rule(own, way)}"))
+            self.readings[reading[1]] = own.verdict
+            verdicts.append(own.verdict)
         agree = len(set(verdicts)) == 1
         self.verdicts.append(verdicts[0] if agree else IN_PART)
         return " ".join(texts if agree else [by_which(self.readings), *texts])
+
+    def separate(self, reading: tuple[str, str]) -> Evidence:
+        """Return a record with tests and verdict of its own, and the same numbers."""
+        return replace(self, cases=[], tests=[], verdicts=[], reading=reading)
+
+    @property
+    def verdict(self) -> str:
+        """What the rule decided, or else what its tests decide."""
+        if not self.verdicts:
+            self.decide()
+        return self.verdicts[-1]
 
     def case(self, text: str, *passed: bool) -> None:
         """Record the text of a case, and whether it passes its tests."""
@@ -182,27 +200,19 @@ class Evidence:
 
 
 def by_which(readings: Mapping[str, str]) -> str:
-    """The verdicts in a sentence: "It holds by |m| bias, and does not hold by KL and energy bias."."""
-    by = {
-        verdict: [title for title, each in readings.items() if each == verdict]
-        for verdict in (HOLDS, IN_PART, FAILS)
-    }
-    parts = [f"{verdict} by {listed(titles)}" for verdict, titles in by.items() if titles]
-    return f"It {', and '.join(parts)}."
+    """Return the verdicts in a sentence: "KL and energy bias: does not hold; |m| bias: holds."."""
+    by: dict[str, list[str]] = {}
+    for title, verdict in readings.items():
+        by.setdefault(verdict, []).append(title)
+    return f"{_capital('; '.join(f'{listed(ways)}: {verdict}' for verdict, ways in by.items()))}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 #: Records what it uses in the evidence, decides the claim, and returns what is measured in words.
 Rule = Callable[[Evidence], str]
-
-
-def by_measure(rule: Callable[[Evidence, str], str]) -> Rule:
-    """Turn a rule for one measure into one that decides by all of `JUDGED`."""
-
-    def by_each(evidence: Evidence) -> str:
-        return evidence.each({(name, TITLES[name]): name for name in JUDGED}, rule)
-
-    by_each.__doc__ = f"{rule.__doc__} {_JUDGED}"
-    return by_each
 
 
 def claim(key: str, section: str, *needs: str, terms: str = "") -> Callable[[Rule], Claim]:
@@ -219,10 +229,8 @@ def claim(key: str, section: str, *needs: str, terms: str = "") -> Callable[[Rul
         def judge(datasets: Datasets) -> Finding:
             evidence = Evidence(datasets)
             measured = rule(evidence)
-            if not evidence.verdicts:
-                evidence.decide()
             return Finding(
-                evidence.verdicts[-1],
+                evidence.verdict,
                 measured,
                 evidence.seeds,
                 evidence.numbers,

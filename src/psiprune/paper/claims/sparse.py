@@ -10,7 +10,8 @@ import xarray as xr
 from psiprune.core.statistics import QUANTILES
 from psiprune.paper.claims.base import Datasets, InsufficientDataError, listed
 from psiprune.paper.claims.data import PHASES, TITLES, Float64, phase, require, resolution
-from psiprune.paper.claims.evidence import Evidence, by_measure, claim
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.readings import by_measure
 from psiprune.paper.claims.tests import COMPARABLE, FEW, MATTERS, TWO_SIDED, Contrast
 
 #: The paper's kinds of RBM, and those of them that are sparse before training.
@@ -131,7 +132,9 @@ def _trainable(evidence: Evidence, measure: str) -> str:
             share = float(np.mean(factors >= _TRAINED))
             by_chance.append(f"{factor:.3g} at the {name} (at least 10 in {share:.0%} of seeds)")
     evidence.effect("RBMs of which training divides it by 10", np.concatenate(trained))
-    measured = f"Training divides it by ({evidence.seeds} seeds, medians): {listed(evidence.cases)}."
+    measured = (
+        f"Training divides it by ({evidence.seeds} seeds, medians): {listed(evidence.cases)}."
+    )
     if by_chance:  # shows how much of it any mask reaches
         measured += f" The random control, which decides nothing: {listed(by_chance)}."
     return measured

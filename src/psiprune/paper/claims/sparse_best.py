@@ -10,7 +10,8 @@ import numpy as np
 from psiprune.core.statistics import paired
 from psiprune.paper.claims.base import listed
 from psiprune.paper.claims.data import PHASES, PM, QCP, require_seeds
-from psiprune.paper.claims.evidence import Evidence, by_measure, claim
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.readings import by_measure
 from psiprune.paper.claims.sparse import KINDS, SPARSE, Kinds, name_of
 from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, TWO_SIDED
 
@@ -42,15 +43,15 @@ def _differences(evidence: Evidence, measure: str) -> str:
         clear = against.higher and against.p <= ALPHA / len(PHASES)
         substantial.append(clear and against.ratio >= COMPARABLE)
         evidence.case(f"{name}: {' < '.join(order)}, the last {against} times the first")
-    seeds = [here.data["seed"].values for here in kinds.values()]
-    _, *places = np.intersect1d(*seeds, return_indices=True)
-    require_seeds(len(places[0]), _SEVEN)
+    one, other = (here.data["seed"].values for here in kinds.values())
+    both, *places = np.intersect1d(one, other, return_indices=True)
+    require_seeds(len(both), _SEVEN)
     depends = []
     pairs = list(combinations(SPARSE, 2))
     for a, b in pairs:
         qcp, pm = (
-            np.log(here.values(a) / here.values(b))[both]
-            for here, both in zip(kinds.values(), places, strict=True)
+            np.log(here.values(a) / here.values(b))[place]
+            for here, place in zip(kinds.values(), places, strict=True)
         )
         of = evidence.using(f"sparse/{measure}", prefix=f"{name_of(a)}_to_{name_of(b)}_phases")
         how = f"median over seeds of {a} over {b} at the QCP over the same in the PM phase"

@@ -6,7 +6,8 @@ import numpy as np
 
 from psiprune.paper.claims.base import Datasets
 from psiprune.paper.claims.data import PHASES, Float64, require_seeds, resolution
-from psiprune.paper.claims.evidence import Evidence, by_measure, claim
+from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.readings import by_measure
 from psiprune.paper.claims.sparse import KINDS, Kinds, of_kinds, values_of
 from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, p_above, p_text
 
@@ -86,9 +87,7 @@ def _start_matters(evidence: Evidence, measure: str) -> str:
                 np.exp(np.median(pairs[kind])),
                 np.mean(pairs[kind] > np.log(COMPARABLE)),
             )
-            factors[kind] = of.note(
-                kind, factor, f"median of the larger over the smaller, {how}"
-            )
+            factors[kind] = of.note(kind, factor, f"median of the larger over the smaller, {how}")
             far[kind] = of.note(f"{kind}_far", share, f"share of more than twice, {how}")
         evidence.effect(f"two starts at the {name}, larger over smaller", np.exp(pairs["start"]))
         how = "one-sided signed-rank test of the logarithms, start against dense"
@@ -103,9 +102,7 @@ def _start_matters(evidence: Evidence, measure: str) -> str:
             f"one-sided); one start, two masks {factors['mask']:.2f} times ({far['mask']:.0%})"
         )
     evidence.decide(any(strongly), any(at_all))
-    return (
-        f"Larger over smaller of two RBMs, median over {evidence.seeds} pairs. {evidence.text}."
-    )
+    return f"Larger over smaller of two RBMs, median over {evidence.seeds} pairs. {evidence.text}."
 
 
 def _pairs(datasets: Datasets, ratio: float, measure: str) -> dict[str, Float64]:
