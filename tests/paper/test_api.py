@@ -139,7 +139,7 @@ def test_claims_and_report_are_written_under_the_lock(
         with pytest.raises(InputError, match="another process writes to this run"):
             api.reproduce(tiny.paper_settings(), run, ["table1"])
         refused.append(True)
-        return Judgement([], [], {})
+        return Judgement([], [], {"robustness": []})
 
     monkeypatch.setattr(api, "judge_datasets", judge_and_look)
     monkeypatch.setattr(api, "DRAWINGS", {})
@@ -156,7 +156,7 @@ def test_all_figures_of_a_tiny_run(run: Path) -> None:
 
 
 def test_robustness_runs_change_the_training_alone() -> None:
-    paper = PaperSettings(train={"method": "cd", "epochs": 40}, seeds=2)
+    paper = PaperSettings(train=pp.CD(epochs=40), seeds=2)
     for how in paper.robust:
         study = paper.trained_otherwise(how)
         changed = {"train", "fine_tune", "history_every"}

@@ -13,14 +13,18 @@ from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import write_bytes
 from psiprune.io.run import read_provenance
 from psiprune.paper.banner import banner, banner_markdown
-from psiprune.paper.claims.base import Datasets
+from psiprune.paper.claims.base import Datasets, Judged
 from psiprune.paper.claims.judge import (
-    Judged,
     claims_markdown,
     claims_numbers,
     claims_text,
     counts,
     judge,
+)
+from psiprune.paper.claims.robust import (
+    robustness_markdown,
+    robustness_numbers,
+    robustness_text,
 )
 from psiprune.paper.headlines import headlines, headlines_numbers
 from psiprune.paper.kept import copy_paper, read_paper
@@ -31,6 +35,8 @@ from psiprune.reporting.page import Headline
 
 #: The table that can be made alone, like the figures.
 TABLE = "table1"
+#: The verdicts for RBMs trained otherwise, among the numbers.
+ROBUSTNESS = "robustness"
 #: The verdicts with all their numbers, in the folder of a run.
 CLAIMS = "claims.json"
 #: Largest relative difference of equal numbers: kept datasets have 24 bits.
@@ -55,16 +61,21 @@ class Judgement(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The verdicts in a table, then the headlines."""
-        first = (f"{each.number.shown}  {each.meaning.text}" for each in self.headlines)
-        return "\n".join([claims_text(self.judged), "", *first])
+        """The headlines, the verdicts in a table, and those for other trainings."""
+        parts = [
+            "\n".join(f"{each.number.shown}  {each.meaning.text}" for each in self.headlines),
+            claims_text(self.judged),
+        ]
+        if self.numbers[ROBUSTNESS]:
+            parts.append(robustness_text(self.judged))
+        return "\n\n".join(parts)
 
 
 def judge_datasets(datasets: Datasets) -> Judgement:
     """Judge all claims by the datasets of a run.
 
     Returns:
-        `numbers` has headlines, counts, claims and table1.
+        `numbers` has headlines, counts, claims, robustness and table1.
     """
     judged = judge(datasets)
     first = headlines(datasets, judged)
@@ -72,6 +83,7 @@ def judge_datasets(datasets: Datasets) -> Judgement:
         "headlines": headlines_numbers(first),
         "counts": counts(judged),
         "claims": claims_numbers(judged),
+        ROBUSTNESS: robustness_numbers(judged),
         TABLE: schedule_numbers(datasets["study"]),
     }
     return Judgement(judged, first, numbers)
@@ -89,8 +101,10 @@ def write_claims(folder: Path, settings: PaperSettings, judgement: Judgement) ->
     text = json.dumps(content, indent=2, allow_nan=False)
     write_bytes(folder / CLAIMS, f"{text}\n".encode())
     facts = banner(settings, read_times(folder / TIMES), provenance)
-    page = f"{banner_markdown(facts)}\n{claims_markdown(judgement.judged)}"
-    write_bytes(folder / "claims.md", page.encode())
+    parts = [banner_markdown(facts), claims_markdown(judgement.judged)]
+    if judgement.numbers[ROBUSTNESS]:
+        parts += ["## Trained in other ways\n", robustness_markdown(judgement.judged)]
+    write_bytes(folder / "claims.md", "\n".join(parts).encode())
 
 
 def judge_folder(folder: Path) -> Outcome:

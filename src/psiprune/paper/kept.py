@@ -96,7 +96,7 @@ def copy_paper(run: Path, folder: Path) -> None:
 
 
 def narrowed(kind: str, dataset: xr.Dataset) -> xr.Dataset:
-    """Return what is read of a dataset of this name, its numbers in the narrowest types that are precise enough.
+    """Return what is read of a dataset of this name, its numbers in narrow types.
 
     Floating-point numbers get 24 bits, integers as many as their values take. Coordinates stay as
     they are, as data is selected by them.

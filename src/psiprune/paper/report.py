@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets, Judged
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, UNDECIDED, Datasets, Judged
 from psiprune.paper.claims.judge import counts
+from psiprune.paper.claims.robust import TRAININGS, robustness_numbers
 from psiprune.paper.explorer import explorer
 from psiprune.paper.judging import Judgement
 from psiprune.paper.narrative import write
@@ -48,7 +49,7 @@ def paper_report(
 
     Args:
         datasets: by name: graph, study, size-50, schedule-0.1, sparse, ablation, frontier, models,
-            symmetry, decay, ranks.
+            symmetry, sums, decay, ranks.
         judgement: the claims with their findings, and the numbers to read first.
         figures: fig1, ..., fig6, schedules, broken, forbidden, sizes, frontier, timing; a figure or
             the text of an SVG.
@@ -65,7 +66,7 @@ def paper_report(
         title="Pruning restricted Boltzmann machines: the paper, reproduced and judged",
         introduction=[each.text for each in write("introduction").sentences],
         summary=Summary(summary, judgement.headlines, [_row(each) for each in judged]),
-        sections=list(_sections(datasets, figures, timing)),
+        sections=[*_trainings(judged), *_sections(datasets, figures, timing)],
         explorer=None if study is None else explorer(study, datasets.get("models")),
         provenance=provenance,
         command=command,
@@ -79,8 +80,32 @@ def _row(judged: Judged) -> Row:
         *(claim.key, claim.section, claim.statement, claim.rule),
         *(finding.verdict, finding.measured, finding.seeds, finding.numbers),
         [str(effect) for effect in finding.effects[:_EFFECTS]],
-        {**finding.readings, **finding.schedules},
+        {
+            **finding.readings,
+            **{TRAININGS[name]: verdict for name, verdict in finding.schedules.items()},
+        },
     )
+
+
+def _trainings(judged: Sequence[Judged]) -> Iterator[Section]:
+    """The verdicts for each training, if there are several."""
+    rows = robustness_numbers(judged)
+    if rows:
+        names = ["study", *(name for name in TRAININGS if name in rows[0]["verdicts"])]
+        cells = [[row["key"], *(_shown(row["verdicts"], name) for name in names)] for row in rows]
+        caption = (
+            f"{sum(row['robust'] for row in rows)} of {len(rows)} verdicts are the same for every "
+            "training; * marks another one, a dash what cannot be decided"
+        )
+        head = ["claim", "CD-10 (main)", *(TRAININGS[name] for name in names[1:])]
+        yield Section("trainings", "Trained in other ways", table=Table(caption, head, cells))
+
+
+def _shown(verdicts: Mapping[str, str], name: str) -> str:
+    verdict = verdicts.get(name, UNDECIDED)
+    if verdict == UNDECIDED:
+        return "–"
+    return verdict if verdict == verdicts["study"] else f"{verdict} *"
 
 
 def _sections(
