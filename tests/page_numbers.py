@@ -9,7 +9,7 @@ A comment, which readers of the page do not see, names the source:
 `from` follows a paragraph, a list or a table. It is Python without blank lines; the `from` of a page share
 their names, beginning with `kept(FILE)` and `seeds(FILE, VARIABLE, ...)` (a file below docs/), `median`, `paired` and
 `np`. Each expression gives numbers of the text before it, in the order of the text and to the digits that it shows. `by` and `given` hold in their
-section, from one heading to the next, and above the first `##` on the whole page. In `by` the name `runs/NAME`
+section, from one heading to the next. In `by` the name `runs/NAME`
 stands for the command of a block that writes this folder. Numbers that a tested block of the section prints
 need no comment.
 
@@ -174,13 +174,13 @@ def find_sources(page: Page, update: bool = False) -> list[str]:
     shown = _printed(page.path)
     for number in page.numbers:
         for section, command in page.by:
-            if section in (0, number.section):
+            if section == number.section:
                 number.source = number.source or command
         if number.text in shown.get(number.section, ()):
             number.source = number.source or "printed"
     for section, texts in page.given:
         for text in texts:
-            found = [n for n in page.numbers if n.text == text and section in (0, n.section)]
+            found = [n for n in page.numbers if n.text == text and n.section == section]
             if not found:
                 problems.append(f"{place}: given: {text} is not in its section")
             for number in found:
@@ -215,7 +215,9 @@ def check_command(command: str) -> None:
         if words[0] == "python":
             code = file.read_text()
             for option in (word.partition("=")[0] for word in words if word.startswith("--")):
-                assert f'"{option}"' in code, f"{command}: {file.name} has no {option}"
+                name = option.removeprefix("--").replace("-", "_")
+                known = f'"{option}"' in code or re.search(rf"\b{name}: ", code)
+                assert known, f"{command}: {file.name} has no {option}"
 
 
 @cache
