@@ -214,9 +214,10 @@ def check_command(command: str) -> None:
         assert file.exists(), f"{command}: there is no {file}"
         if words[0] == "python":
             code = file.read_text()
+            code += (ROOT / "benchmarks/peers.py").read_text() if "peers.options" in code else ""
             for option in (word.partition("=")[0] for word in words if word.startswith("--")):
                 name = option.removeprefix("--").replace("-", "_")
-                known = f'"{option}"' in code or re.search(rf"\b{name}: ", code)
+                known = f'"{option}"' in code or re.search(rf"\b{name}(: |=)", code)
                 assert known, f"{command}: {file.name} has no {option}"
 
 
