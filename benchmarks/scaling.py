@@ -1,6 +1,6 @@
-"""How does the time per update grow with N, N_h, k and the number of shots, and do replicas scale?
+"""How does the time per update grow with N, N_h, k, shots and batch, and do replicas scale?
 
-Fair bits as shots, batch 100, one core; then sparse masks of 14 weights a hidden unit up to N =
+Fair bits as shots, batch 100 where not varied, one core; then sparse masks of 14 weights a hidden unit up to N =
 1000; then several RBMs trained at once, in one and two threads. A size that this machine cannot do
 has a row with the reason.
 """
@@ -39,6 +39,11 @@ def main() -> None:
         "hidden": [update(100, hidden, 1, count, repeats) for hidden in (10, 25, 50, 100, 200)],
         "steps": [update(18, 9, steps, count, repeats) for steps in (1, 2, 5, 10, 20, 50)],
         "shots": [update(18, 9, 1, 10**power, repeats) for power in range(3, most)],
+        "batch": [
+            update(100, 50, steps, count, repeats, batch)
+            for steps in (1, 10)
+            for batch in (50, 100, 112, 224, 448, 896)
+        ],
     }
     for name, rows in tables.items():
         print(f"by {name}")
@@ -69,7 +74,9 @@ def or_reason(size: peers.Row, measured: Callable[[], peers.Row]) -> peers.Row:
         return {**size, "not measured": str(error) or "out of memory"}
 
 
-def update(visible: int, hidden: int, cd_steps: int, count: int, repeats: int) -> peers.Row:
+def update(
+    visible: int, hidden: int, cd_steps: int, count: int, repeats: int, batch: int = peers.BATCH
+) -> peers.Row:
     """Microseconds per update; and nanoseconds per weight, chain and Gibbs step, which level off.
 
     An update of CD-k multiplies by the weights 2 k + 2 times, counting the gradient's two as one.
@@ -77,14 +84,14 @@ def update(visible: int, hidden: int, cd_steps: int, count: int, repeats: int) -
 
     def measured() -> peers.Row:
         clock = peers.UpdateClock(
-            peers.random_rbm(visible, hidden), peers.fair_bits(visible, count), cd_steps
+            peers.random_rbm(visible, hidden), peers.fair_bits(visible, count), cd_steps, batch
         )
         time = clock(repeats)
-        work = visible * hidden * peers.BATCH * (2 * cd_steps + 2)
+        work = visible * hidden * batch * (2 * cd_steps + 2)
         return {"update [us]": 1e6 * time, "per weight and chain [ps]": 1e12 * time / work}
 
     size: peers.Row = {"visible": visible, "hidden": hidden, "k": cd_steps, "shots": count}
-    return or_reason(size, measured)
+    return or_reason({**size, "batch": batch}, measured)
 
 
 def sparse(method: Method, sites: int, count: int, steps: int) -> peers.Row:

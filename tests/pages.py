@@ -143,7 +143,7 @@ def outputs(block: Block, names: dict[str, Any]) -> Iterator[Output]:
         return
     if block.fate == "parse":
         for line in _lines(block.code.replace("$ psiprune", "psiprune")):
-            _parse_line(line)
+            parse_line(line)
         return
     if block.language in ("python", "setup"):
         out = io.StringIO()
@@ -327,7 +327,7 @@ def _prompts(code: str) -> Iterator[tuple[str, str]]:
         yield command, shown.strip()
 
 
-def _parse_line(line: str) -> None:
+def parse_line(line: str) -> None:
     """Check the options of a `psiprune` line without running it."""
     words = shlex.split(line, comments=True)
     if words[0] == "psiprune":
