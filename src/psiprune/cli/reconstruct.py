@@ -94,7 +94,6 @@ def reconstruct_command(
             partial(begin_run, limit=limit, announce=announce, spell=OPTIONS),
         )
     text = reconstruct_text(result.dataset, result.request)
-    text += f"\n\n{folder}: report.html, smallest.nc"
     numbers: dict[str, Any] = {"folder": str(folder), "report": str(result.report)}
     numbers["estimate"] = result.estimate
     if reference is not None:
@@ -105,7 +104,10 @@ def reconstruct_command(
         numbers["against_state"] = report_numbers(measured)
         frame = ", observables in the frame of the state" if measured.custom else ""
         text += f"\n\nsmallest RBM against {state}{frame}:\n{report_text(measured)}"
-    show({**numbers, **reconstruct_numbers(result.dataset, result.request)}, text, json)
+    text += f"\n\n{folder}: report.html, smallest.nc"
+    steps = result.summary.steps
+    then = steps[0].command if steps else ""
+    show({**numbers, **reconstruct_numbers(result.dataset, result.request)}, text, json, then)
 
 
 def _reference(state: Path, sites: int, texts: Sequence[str]) -> Reference:

@@ -13,6 +13,7 @@ from psiprune.cli.app import (
     Out,
     check_new,
     chosen_method,
+    command_line,
     new_dataset,
     no_callback,
     show,
@@ -158,7 +159,7 @@ def train_command(
     if hidden is None and mask is None and data.sites > EXACT_SITES:
         tell(
             "psiprune: note: if the sites form a chain, as many hidden units as sites with "
-            "scale-free links usually fit better: psiprune mask scale-free --shots "
+            "scale-free links usually fit better: psiprune mask scale-free "
             f"{quote(str(shots))} -o mask.txt, then train with --mask mask.txt"
         )
     reference = None
@@ -235,9 +236,9 @@ def train_command(
         numbers,
         f"{out}: {rbm.visible} visible and {rbm.hidden} hidden units, {rbm.number_of_weights} "
         f"weights, {done} epochs over {len(data)} shots{ending}\n"
-        f"method: {chosen}, initial weights: {rbm.provenance['initial']}{saved}\n"
-        f"next: psiprune prune {out} {shots} -o {out.with_name(out.stem + '-pruned')}",
+        f"method: {chosen}, initial weights: {rbm.provenance['initial']}{saved}",
         json,
+        command_line("prune", out, shots, "-o", out.with_name(f"{out.stem}-pruned")),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import describe, expect, progress_bar
+from psiprune.core.repr import notebook_table
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_number
 from psiprune.data.shots import Shots
@@ -42,6 +43,7 @@ WEIGHT_DECAY = 1e-4
 _STRONGER, _QUANTUM = (1.0, 10.0, 100.0), (1.0, 10.0)
 
 
+@notebook_table("step", "rbm", "fraction_pruned", "log_likelihood")
 @dataclass(frozen=True, eq=False)
 class PhaseLevel:
     """The result of one step of pruning a `PhaseRBM`; level 0 is the initial state.

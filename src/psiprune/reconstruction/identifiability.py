@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from psiprune.core.repr import notebook_table
 from psiprune.data.shots import Shots
 from psiprune.metrics.phase_held_out import BasisFit, held_out_by_basis, split_by_basis
 from psiprune.metrics.phase_information import (
@@ -25,6 +26,7 @@ from psiprune.training.phases import (
 _INFIDELITY, _DEVIATION = 0.1, 4.0
 
 
+@notebook_table("determined", "agreement", "infidelity", "held_out", "suggested")
 @dataclass(frozen=True, eq=False)
 class Identifiability:
     """Whether shots determine a state with phases.

@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.repr import html_table
 from psiprune.data.shots import read_shots
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.provenance import facts_of
@@ -108,6 +109,11 @@ class Reconstruction:
     def __str__(self) -> str:
         """Return the answer as the command line prints it first."""
         return answer_text(self.summary)
+
+    def _repr_html_(self) -> str:
+        """Return the answer and the checks as tables, for notebooks."""
+        answer = html_table((self.verdict, self.summary.reason.text), self.summary.rows)
+        return f"{answer}\n{self.checks._repr_html_()}"
 
     def __repr__(self) -> str:
         """Return one line: the verdict and the number of weights."""
