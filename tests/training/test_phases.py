@@ -21,15 +21,9 @@ from psiprune.rbm.phase_likelihood import (
     to_parameters,
 )
 from psiprune.states.basis_rotation import rotate
-from psiprune.training.phases import (
-    PhaseState,
-    agreement_of,
-    equally_likely,
-    fit_phases,
-    new_phase_rbm,
-    step,
-    train_phases,
-)
+from psiprune.training.natural_phase import PhaseState, fit_phases, step
+from psiprune.training.phase_starts import PhaseUnits, new_phase_rbm
+from psiprune.training.phases import agreement_of, equally_likely, train_phases
 
 BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
 
@@ -175,7 +169,7 @@ def test_shots_without_z_begin_from_random_amplitudes() -> None:
 
 def test_the_initial_amplitudes_are_those_of_the_shots_in_z() -> None:
     shots = drawn(random_phase_rbm(3, 2, 2), BASES, 5000)
-    begun = new_phase_rbm(shots, 3, 2, seed=0)
+    begun = new_phase_rbm(shots, PhaseUnits(3, 2), seed=0)
     in_z = shots.by_basis()["ZZZ"]
     share = np.bincount(in_z @ [1, 2, 4], minlength=8) / len(in_z)
     np.testing.assert_allclose(begun.probabilities("ZZZ"), share, atol=0.02)

@@ -8,26 +8,49 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from psiprune.cli.app import new_dataset, show
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.io.work_status import note_kept
+from psiprune.reporting.tables import Column, table
 
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
     from psiprune.pruning.settings import PruneSettings
+    from psiprune.training.phase_starts import PhaseUnits
+
+_BASES: tuple[Column, ...] = (
+    ("basis", "basis", ""),
+    ("shots", "shots", ",d"),
+    ("nats", "log_likelihood", ".4f"),
+    ("of the RBM", "expected", ".4f"),
+    ("deviation", "z", "+.1f"),
+)
+_LEVELS: tuple[Column, ...] = (
+    ("level", "level", "d"),
+    ("weights", "weights", "d"),
+    ("amplitude", "amplitude_weights", "d"),
+    ("phase", "phase_weights", "d"),
+    ("nats per shot", "log_likelihood", ".6f"),
+    ("F with level 0", "fidelity_with_first", ".4f"),
+)
 
 
 def train_on_bases(
     data: Shots,
     out: Path,
-    hidden: int | None,
-    phase_hidden: int | None,
+    units: PhaseUnits,
+    starts: int | None,
+    method: BaseModel | None,
     seed: int,
     others: Mapping[str, object],
     json: bool,
 ) -> None:
     """Train a state with phases and print the result.
+
+    Of the options of a method it takes `epochs` and `weight_decay`.
 
     Raises:
         InputError: one of the other options is given, or as in `train_phases`.
@@ -35,12 +58,17 @@ def train_on_bases(
     from psiprune.io.checkpoint import Checkpoints
     from psiprune.training.phases import train_phases
 
-    _refuse(others, f"{data.source} has shots in {len(data.bases)} bases")
+    given = {} if method is None else method.model_dump(exclude_unset=True)
+    taken: dict[str, Any] = {
+        name: given.pop(name) for name in ("epochs", "weight_decay") if name in given
+    }
+    if starts is not None:
+        taken["starts"] = starts
+    unused = {f"--{name.replace('_', '-')}": value for name, value in given.items()}
+    _refuse({**others, **unused}, f"{data.source} has shots in {len(data.bases)} bases")
     note_kept()
     with new_dataset(out), Checkpoints(out) as checkpoints:
-        rbm = train_phases(
-            data, hidden=hidden, phase_hidden=phase_hidden, seed=seed, checkpoints=checkpoints
-        )
+        rbm = train_phases(data, **units._asdict(), **taken, seed=seed, checkpoints=checkpoints)
         rbm.save(out)
     made = rbm.provenance
     numbers = {
@@ -118,19 +146,10 @@ def evaluate_phase_rbm(
     shots = without_readout_error(read_shots(reference), "the likelihood in several bases")
     fits = held_out_by_basis(machine, shots)
     mean = sum(fit.log_likelihood * fit.shots for fit in fits) / len(shots)
-    width = max(5, machine.visible)
-    lines = [
-        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots",
-        f"{'basis':<{width}}  {'shots':>8}  {'nats':>9}  {'of the RBM':>10}  {'deviation':>9}",
-    ]
-    lines += [
-        f"{fit.basis:<{width}}  {fit.shots:>8}  {fit.log_likelihood:>9.4f}  {fit.expected:>10.4f}  "
-        f"{fit.z:>+9.1f}"
-        for fit in fits
-    ]
+    rows = [fit._asdict() for fit in fits]
     show(
-        {"log_likelihood": mean, "shots": len(shots), "bases": [fit._asdict() for fit in fits]},
-        "\n".join(lines),
+        {"log_likelihood": mean, "shots": len(shots), "bases": rows},
+        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots\n{table(_BASES, rows)}",
         json,
     )
 
@@ -162,7 +181,7 @@ def prune_phase_rbm(
     from psiprune.rbm.phase import load_phase_rbm
     from psiprune.rbm.phase_likelihood import log_likelihood
     from psiprune.training.exact_natural_gradient import ExactNaturalGradient
-    from psiprune.training.phases import frequencies_for
+    from psiprune.training.phase_starts import frequencies_for
 
     if pruning.compensate:
         others = {**others, "--compensate": True}
@@ -202,15 +221,8 @@ def prune_phase_rbm(
         }
         for level in levels
     ]
-    lines = ["level  weights  amplitude  phase  nats per shot  F with level 0"]
-    lines += [
-        f"{row['level']:>5}  {row['weights']:>7}  {row['amplitude_weights']:>9}  "
-        f"{row['phase_weights']:>5}  {row['log_likelihood']:>13.6f}  "
-        f"{row['fidelity_with_first']:>14.4f}"
-        for row in numbers
-    ]
-    lines.append(f"{out}: {len(levels)} levels by {pruning.criterion}")
-    show({"folder": str(out), "levels": numbers}, "\n".join(lines), json)
+    text = f"{table(_LEVELS, numbers)}\n{out}: {len(levels)} levels by {pruning.criterion}"
+    show({"folder": str(out), "levels": numbers}, text, json)
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:

@@ -28,7 +28,8 @@ from psiprune.rbm.phase_likelihood import (
     log_likelihood,
     to_parameters,
 )
-from psiprune.training.phases import fit_phases, frequencies_for
+from psiprune.training.natural_phase import fit_phases
+from psiprune.training.phase_starts import frequencies_for
 
 Float64 = NDArray[np.float64]
 PhaseCriterion = Literal["magnitude", "damage", "surgeon"]

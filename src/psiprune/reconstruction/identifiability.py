@@ -14,8 +14,11 @@ from psiprune.metrics.phase_information import (
     suggested_bases,
 )
 from psiprune.rbm.phase import PhaseRBM
+from psiprune.training.phase_starts import PhaseUnits
 from psiprune.training.phases import (
+    EPOCHS,
     SAME_STATE,
+    STARTS,
     agreement_of,
     equally_likely,
     independent_fits,
@@ -91,8 +94,8 @@ def identifiability(
     *,
     hidden: int | None = None,
     phase_hidden: int | None = None,
-    starts: int = 4,
-    epochs: int = 300,
+    starts: int = STARTS,
+    epochs: int = EPOCHS,
     held_out: float = 0.2,
     seed: int = 0,
     progress: bool = True,
@@ -120,8 +123,7 @@ def identifiability(
     training, test = split_by_basis(shots, held_out, seed)
     fits = independent_fits(
         training,
-        hidden=hidden,
-        phase_hidden=phase_hidden,
+        PhaseUnits(hidden, phase_hidden),
         starts=starts,
         epochs=epochs,
         seed=seed,
