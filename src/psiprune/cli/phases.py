@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from psiprune.cli.app import new_dataset, show
+from psiprune.cli.app import chosen_settings, new_dataset, show
+from psiprune.cli.experiments import folder_of
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.io.work_status import note_kept
@@ -19,6 +20,7 @@ from psiprune.reporting.tables import Column, table
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
     from psiprune.pruning.settings import PruneSettings
+    from psiprune.states.mps import MPS
     from psiprune.training.phase_starts import PhaseUnits
 
 _BASES: tuple[Column, ...] = (
@@ -154,6 +156,54 @@ def evaluate_phase_rbm(
     )
 
 
+def reconstruct_on_bases(
+    data: Shots,
+    out: Path | None,
+    settings: BaseModel | None,
+    more: Mapping[str, object],
+    config: Path | None,
+    reading: Mapping[str, Any],
+    state: Path | None,
+    json: bool,
+) -> None:
+    """Reconstruct a state with phases and print the answer.
+
+    `settings` are the options given of those for any shots, `more` those for several bases.
+
+    Raises:
+        InputError: an option does not apply to shots in several bases, or as in `run_bases`.
+    """
+    from psiprune.reconstruction.bases.answer import bases_numbers, bases_text
+    from psiprune.reconstruction.bases.api import bases_settings, reconstruct_bases
+    from psiprune.reconstruction.bases.inputs import resolve_settings
+    from psiprune.reconstruction.bases.settings import BasesSettings
+
+    given = {} if settings is None else settings.model_dump(exclude_unset=True)
+    given |= {name: value for name, value in more.items() if value is not None}
+    bases_settings(data, given)
+    chosen = chosen_settings(BasesSettings, None, config, more=given)
+    reference = None if state is None else _reference(state, data)
+    folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
+    result = reconstruct_bases(data, folder, chosen, None, reading)
+    text = bases_text(result.dataset, result.request)
+    numbers: dict[str, Any] = {"folder": str(folder), "report": str(result.report)}
+    if reference is not None:
+        fidelity = result.rbm.fidelity(reference)
+        numbers["fidelity"] = fidelity
+        text += f"\n\nfidelity with {state}: {fidelity:.6f}"
+    text += f"\n\n{folder}: report.html, smallest.nc"
+    show({**numbers, **bases_numbers(result.dataset, result.request)}, text, json)
+
+
+def _reference(state: Path, data: Shots) -> MPS:
+    from psiprune.states.mps import load_mps
+
+    loaded = load_mps(state)
+    if loaded.sites != data.sites:
+        raise InputError(f"{state}: has {loaded.sites} sites, but the shots have {data.sites}")
+    return loaded
+
+
 def prune_phase_rbm(
     rbm: Path,
     shots: Path,
@@ -193,7 +243,7 @@ def prune_phase_rbm(
     data = frequencies_for(read_shots(shots), dense)
     pruning = truncate(pruning, dense.number_of_weights)
     epochs = 0 if no_fine_tune else phases.FINE_TUNING
-    tuning = ExactNaturalGradient(epochs=epochs, weight_decay=phases.WEIGHT_DECAY)
+    tuning = ExactNaturalGradient(epochs=epochs)
     fine_tune = None if no_fine_tune else tuning
     settings = PathSettings(**dict[str, Any](digests), prune=pruning, fine_tune=fine_tune)
     levels: list[phases.PhaseLevel] = []
