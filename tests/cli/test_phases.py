@@ -99,6 +99,20 @@ def test_evaluate_on_shots(folder: Path) -> None:
     assert fits[1].basis in text_of(tiny.call(*command))
 
 
+def test_identifiability_prints_what_python_finds(folder: Path) -> None:
+    command = ("identifiability", folder / "shots.nc", "--hidden", 2, "--starts", 2)
+    found = json_of(tiny.call(*command, "--json"))
+    shots = pp.read_shots(folder / "shots.nc")
+    expected = pp.identifiability(shots, hidden=2, starts=2, progress=False)
+    assert found["determined"] is expected.determined is True
+    assert found["agreement"] == pytest.approx(expected.agreement)
+    assert found["suggested"] == pytest.approx(dict(expected.suggested))
+    assert [each["basis"] for each in found["bases"]] == [*shots.bases]
+    text = text_of(tiny.call(*command))
+    assert str(expected) in text
+    assert text.rstrip().endswith(f"next: psiprune reconstruct {folder}/shots.nc")
+
+
 def test_prune_writes_the_levels_of_prune_phases_and_resumes(folder: Path, tmp_path: Path) -> None:
     rbm, shots = pp.load_phase_rbm(folder / "rbm.nc"), pp.read_shots(folder / "shots.nc")
     out = tmp_path / "path"

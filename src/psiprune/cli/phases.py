@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from psiprune.cli.app import chosen_settings, new_dataset, show
 from psiprune.cli.experiments import folder_of
+from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.io.work_status import note_kept
@@ -23,13 +25,6 @@ if TYPE_CHECKING:
     from psiprune.states.mps import MPS
     from psiprune.training.phase_starts import PhaseUnits
 
-_BASES: tuple[Column, ...] = (
-    ("basis", "basis", ""),
-    ("shots", "shots", ",d"),
-    ("nats", "log_likelihood", ".4f"),
-    ("of the RBM", "expected", ".4f"),
-    ("deviation", "z", "+.1f"),
-)
 _LEVELS: tuple[Column, ...] = (
     ("level", "level", "d"),
     ("weights", "weights", "d"),
@@ -142,6 +137,7 @@ def evaluate_phase_rbm(
         return
     from psiprune.data.shots import read_shots, without_readout_error
     from psiprune.metrics.phase_held_out import held_out_by_basis
+    from psiprune.reconstruction.identifiability import BASES
 
     if observables:
         raise InputError("--observable: is compared with a state, found shots; omit it")
@@ -151,7 +147,7 @@ def evaluate_phase_rbm(
     rows = [fit._asdict() for fit in fits]
     show(
         {"log_likelihood": mean, "shots": len(shots), "bases": rows},
-        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots\n{table(_BASES, rows)}",
+        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots\n{table(BASES, rows)}",
         json,
     )
 
@@ -164,6 +160,7 @@ def reconstruct_on_bases(
     config: Path | None,
     reading: Mapping[str, Any],
     state: Path | None,
+    limit: float,
     json: bool,
 ) -> None:
     """Reconstruct a state with phases and print the answer.
@@ -175,8 +172,10 @@ def reconstruct_on_bases(
     """
     from psiprune.reconstruction.bases.answer import bases_numbers, bases_text
     from psiprune.reconstruction.bases.api import bases_settings, reconstruct_bases
+    from psiprune.reconstruction.bases.estimate import begin_bases
     from psiprune.reconstruction.bases.inputs import resolve_settings
     from psiprune.reconstruction.bases.settings import BasesSettings
+    from psiprune.training.limits import OPTIONS
 
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     given |= {name: value for name, value in more.items() if value is not None}
@@ -184,7 +183,13 @@ def reconstruct_on_bases(
     chosen = chosen_settings(BasesSettings, None, config, more=given)
     reference = None if state is None else _reference(state, data)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
-    result = reconstruct_bases(data, folder, chosen, None, reading)
+    begin = partial(
+        begin_bases,
+        limit=limit,
+        announce=lambda line: tell(f"psiprune: note: {line}"),
+        spell=OPTIONS,
+    )
+    result = reconstruct_bases(data, folder, chosen, None, reading, begin)
     text = bases_text(result.dataset, result.request)
     numbers: dict[str, Any] = {"folder": str(folder), "report": str(result.report)}
     if reference is not None:

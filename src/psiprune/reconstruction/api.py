@@ -20,6 +20,7 @@ from psiprune.metrics.custom import Observable
 from psiprune.metrics.observable_text import Given, text_of
 from psiprune.pruning.settings import SearchSettings
 from psiprune.reconstruction.bases.api import bases_settings, reconstruct_bases
+from psiprune.reconstruction.bases.estimate import begin_bases
 from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.reconstruction.estimate import Begin, Estimate, begin_run
 from psiprune.reconstruction.pipeline import run_reconstruct
@@ -148,6 +149,12 @@ def reconstruct(
         "prune": prune,
     }
     changes = {name: value for name, value in given.items() if value is not None}
+    limit = math.inf if max_time is None else parse_duration("max_time", max_time)
+
+    def tell(line: str) -> None:
+        if progress and visible() and line:
+            print(f"reconstruct: {line}", file=sys.stderr)
+
     if len(data.bases) > 1:
         if isinstance(settings, ReconstructSettings):
             raise InputError(
@@ -155,9 +162,10 @@ def reconstruct(
                 f"{len(data.bases)} bases, found ReconstructSettings"
             )
         for_bases = bases_settings(data, changes, settings)
+        begins = partial(begin_bases, limit=limit, announce=tell, spell=PYTHON)
         with nullcontext() if progress else no_progress_bars():
             run = None if folder is None else Path(folder)
-            return reconstruct_bases(data, run, for_bases, custom)
+            return reconstruct_bases(data, run, for_bases, custom, begin=begins)
     for name in ("phase_hidden", "starts"):
         if name in changes:
             raise InputError(
@@ -173,12 +181,10 @@ def reconstruct(
     if changes:
         values = {name: getattr(chosen, name) for name in chosen.model_fields_set}
         chosen = ReconstructSettings(**{**values, **changes})
-    limit = math.inf if max_time is None else parse_duration("max_time", max_time)
 
     def announce(estimate: Estimate) -> None:
-        if progress and visible():
-            for line in filter(None, (estimate.line, estimate.warning, estimate.note)):
-                print(f"reconstruct: {line}", file=sys.stderr)
+        for line in (estimate.line, estimate.warning, estimate.note):
+            tell(line)
 
     begin = partial(begin_run, limit=limit, announce=announce, spell=PYTHON)
     with nullcontext() if progress else no_progress_bars():

@@ -10,6 +10,7 @@ from typing import Any
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.metrics.observable_text import GivenObservables
+from psiprune.reconstruction.bases.estimate import Begin
 from psiprune.reconstruction.bases.pipeline import run_bases
 from psiprune.reconstruction.bases.result import PhaseReconstruction, assemble_bases
 from psiprune.reconstruction.bases.settings import BasesSettings
@@ -22,6 +23,7 @@ def reconstruct_bases(
     settings: BasesSettings,
     observables: GivenObservables | None = None,
     reading: Mapping[str, Any] | None = None,
+    begin: Begin | None = None,
 ) -> PhaseReconstruction:
     """Reconstruct a state with phases; with a folder also write figures and report.
 
@@ -31,12 +33,15 @@ def reconstruct_bases(
         settings: of the run.
         observables: sums of Pauli strings by name.
         reading: options that the file of the shots was read with.
+        begin: see `run_bases`.
     """
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="psiprune-") as temporary:
             run = Path(temporary)
-            return assemble_bases(run, run_bases(settings, data, run, observables), None, {})
-    dataset = run_bases(settings, data, folder, observables)
+            return assemble_bases(
+                run, run_bases(settings, data, run, observables, begin=begin), None, {}
+            )
+    dataset = run_bases(settings, data, folder, observables, begin=begin)
     result = assemble_bases(folder, dataset, folder, reading or {})
     figures = result.figures()
     save_figures(figures, folder / "figures")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,7 @@ from psiprune.reconstruction.bases.comparison import (
     losses_from,
     observable_variables,
 )
+from psiprune.reconstruction.bases.estimate import Begin
 from psiprune.reconstruction.bases.files import KIND
 from psiprune.reconstruction.bases.inputs import (
     BasesRun,
@@ -69,6 +71,8 @@ def run_bases(
     shots: Shots,
     folder: str | os.PathLike[str],
     observables: GivenObservables | None = None,
+    *,
+    begin: Begin | None = None,
 ) -> xr.Dataset:
     """Choose, train, prune and test, skipping what the folder already contains.
 
@@ -81,6 +85,8 @@ def run_bases(
         shots: in several bases.
         folder: of the run.
         observables: further sums of Pauli strings by name.
+        begin: called before anything is trained or written, with the settings and the training set,
+            unless the run is finished. See `begin_bases`.
 
     Raises:
         InputError: there are too few shots, more than 16 sites or readout errors, the criterion is
@@ -93,6 +99,8 @@ def run_bases(
     frequencies_for(shots)
     sums = pauli_observables(settings, observables, shots.sites)
     split = split_each_basis(shots, float(settings.held_out or 0), settings.seed)
+    if begin is not None and not (Path(folder) / "reconstruct.nc").exists():
+        begin(settings, split.training)
     with open_run(folder, settings) as opened:
         run = BasesRun(settings, shots, split, opened, sums)
         for name in ("choice", "ensemble", "path"):
