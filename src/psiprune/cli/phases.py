@@ -120,7 +120,12 @@ def evaluate_phase_rbm(
 
         with redirect_stdout(sys.stderr):  # functions of users may print
             report = evaluate_phases(machine, load_mps(reference), observables)
-        lines = [f"fidelity  {report.fidelity:.6f}", f"KL in Z   {report.kl:.6g} nats"]
+        of_rbm, of_state = report.entropy
+        lines = [
+            f"fidelity  {report.fidelity:.6f}",
+            f"KL in Z   {report.kl:.6g} nats",
+            f"entropy   {of_rbm:.6g} nats between halves, of the state {of_state:.6g}",
+        ]
         lines += [
             f"{name}: {mean:.6g}, of the state {exact:.6g}"
             for name, (mean, exact) in report.observables.items()
@@ -130,7 +135,12 @@ def evaluate_phase_rbm(
             for name, (mean, exact) in report.observables.items()
         }
         show(
-            {"fidelity": report.fidelity, "kl": report.kl, "observables": means},
+            {
+                "fidelity": report.fidelity,
+                "kl": report.kl,
+                "entropy": {"rbm": of_rbm, "state": of_state},
+                "observables": means,
+            },
             "\n".join(lines),
             json,
         )

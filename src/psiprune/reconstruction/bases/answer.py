@@ -153,7 +153,10 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
     causes = {each.cause for each in checks if each.answer == "fail"}
     most = max(dataset["candidate_hidden"].values.tolist())
     if "training" in causes and dataset.attrs["hidden"] == most:
-        yield Step("try larger networks", request.command(hidden=(most, 2 * most)))
+        yield Step(
+            "try larger networks; if these fail too, the state is mixed or its shots are misread",
+            request.command(hidden=(most, 2 * most)),
+        )
 
 
 def _in_file(request: BasesRequest) -> bool:
