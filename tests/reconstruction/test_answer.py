@@ -19,9 +19,9 @@ from psiprune.reconstruction.advice import Step
 from psiprune.reconstruction.checks import Check
 from psiprune.reconstruction.command import Request
 from psiprune.reconstruction.figures import plot_answer, plot_observables
-from psiprune.reconstruction.graph import draw_graph
 from psiprune.reconstruction.summary import plus_minus, summarize
 from psiprune.reconstruction.text import answer_text, checks_table, levels_table, reconstruct_text
+from psiprune.reporting.graph_figure import draw_graph
 
 
 @pytest.mark.parametrize(

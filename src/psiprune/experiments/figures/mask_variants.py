@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from psiprune.reporting.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW
 
 #: Colour, line, marker and label of each variant; lines differ where colours look alike.
@@ -28,3 +30,27 @@ SCALED = (
     *("dense", "scale-free", "cluster", "nearest", "tails", "correlation"),
     *("surgeon", "scale-free-surgeon"),
 )
+
+#: Variants that a panel shows together, at most six, by the title of their legend.
+GROUPS = {
+    "from positions": (
+        "scale-free",
+        "cluster",
+        "power-law-0",
+        "power-law-1",
+        "power-law-2",
+        "random",
+    ),
+    "near or correlated sites": ("scale-free", "nearest", "tails", "correlation"),
+    "chosen before training": ("scale-free", "snip", "grasp", "synflow"),
+    "dense or pruned": ("dense", "scale-free", "magnitude", "surgeon", "scale-free-surgeon"),
+}
+
+
+def groups_of(variants: Iterable[str]) -> dict[str, list[str]]:
+    """Return the groups that have more than the scale-free mask, which is in all to compare."""
+    there = set(variants)
+    found = {title: [each for each in group if each in there] for title, group in GROUPS.items()}
+    return {title: group for title, group in found.items() if set(group) - {"scale-free"}} or {
+        "": [each for each in VARIANTS if each in there]
+    }
