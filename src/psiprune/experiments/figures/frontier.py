@@ -90,7 +90,8 @@ def plot_frontier(frontier: xr.Dataset) -> Figure:
     mean errors of fits of the right model to so many shots; below the vertical line the units
     cannot all be connected. The dotted orange line is the bias at which mROE, the bias and
     a confidence interval of the draws, reaches the limit. Triangles at the ends are medians beyond
-    the axis; biases below 3e-4 are due to chance. "magnitude-by-unit" and "damage-alone" are only in the table.
+    the axis; biases below 3e-4 are due to chance. "magnitude-by-unit" and "damage-alone"
+    are only in the table.
     """
     there = frontier["variant"].values.tolist()
     widths = sorted((u, name) for name in there if (u := _units(name)) is not None)

@@ -17,7 +17,6 @@ from psiprune.reporting.figures import (
     GREY,
     KL,
     LOOKS,
-    ORANGE,
     draw_band,
     faint_grid,
     fill_legend,
@@ -49,24 +48,20 @@ def plot_budget(masks: xr.Dataset) -> Figure:
     """
     groups = groups_of(masks["variant"].values.tolist())
     rows = [
-        (
-            masks.sel(field=field, width=width),
-            f"{field_label(masks, field)}, {width} hidden units",
-            title,
-        )
+        (masks.sel(field=field, width=width), title)
         for field in masks["field"].values
         for width in masks["width"].values
         for title in groups
     ]
-    lines = [3 + -(-(len(groups[title]) + 2) // 2) for *_, title in rows]
+    lines = [4 + -(-(len(groups[title]) + 2) // 2) for _, title in rows]
     figure, axes, words = legend_rows(2, lines, share=False)
-    for (here, head, title), of_row, below in zip(rows, axes, words, strict=True):
+    for (here, title), of_row, below in zip(rows, axes, words, strict=True):
         for ax, (name, label) in zip(of_row, _MEASURES, strict=True):
             _budget(ax, here, name, groups[title])
             ax.set_ylabel(label)
             ax.set_xlabel("weights, parameters")
-        of_row[0].set_title(head if title == next(iter(groups)) else "", loc="right")
-        fill_legend(below, of_row[0], columns=2, title=title or None)
+        head = f"{field_label(masks, float(here['field']))}, {int(here['width'])} hidden units"
+        fill_legend(below, of_row[0], columns=2, title=f"{title}\n{head}" if title else head)
     return figure
 
 
@@ -86,16 +81,17 @@ def _budget(ax: Axes, masks: xr.Dataset, name: str, variants: Sequence[str]) -> 
     ax.set_xscale("log")
     log_y(ax)
     low, high = ax.get_ylim()
-    style = {"ms": 4, "mfc": "none", "color": ORANGE}
+    style = {"ms": 4, "mfc": "none", "color": BLACK}
     bonds = _MPS.format(", ".join(map(str, masks["bond"].values)))
     ax.plot(masks["mps_parameters"], masks[f"mps_{name}"], "D", label=bonds, **style)
     ax.set_ylim(low, high)  # the worst MPS would hide the differences of RBMs
     for along, values, color in (
         *middles,
-        (masks["mps_parameters"], masks[f"mps_{name}"], ORANGE),
+        (masks["mps_parameters"], masks[f"mps_{name}"], BLACK),
     ):
         mark_beyond(ax, along, values, color)
-    round_ticks(ax.xaxis)
+    for axis in (ax.xaxis, ax.yaxis):
+        round_ticks(axis)
     faint_grid(ax)
 
 
@@ -122,6 +118,7 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
             ax.set_xscale("log")
             log_y(ax)
             faint_grid(ax)
+    round_ticks(axes[0, 0].yaxis)
     for ax, ratio in zip(axes[-1], ratios, strict=True):
         ax.set_xlabel(f"weights / N at h = {ratio:g} J")
         round_ticks(ax.xaxis)
@@ -164,7 +161,9 @@ def plot_correlations(masks: xr.Dataset) -> Figure:
             ax.set_xlabel("d (sites)")
             ax.set_xscale("log")
             log_y(ax)
+            round_ticks(ax.xaxis)
             faint_grid(ax)
+        round_ticks(row[0].yaxis)
         fill_legend(below, row[0], columns=2, title=title or None)
     for ax, field in zip(axes[0], fields, strict=True):
         ax.set_title(field_label(masks, field))
@@ -189,24 +188,25 @@ def plot_links(masks: xr.Dataset) -> Figure:
 
     A panel for each field and kind that chooses links by the shots, and for scale-free, or for all
     kinds where there is none of these; a line for each number of weights. Shares are over all units
-    and seeds, and over lengths from 1, from 2, from 4, ... to below the next. Dotted: 1/d, as many
-    links in each of these intervals.
+    and seeds, and over lengths from 1, from 2, from 4, ... to below the next. Lengths d are those
+    from the strongest link of a unit. Dotted: 1/d, as many links in each of these intervals.
     """
     fields, width = masks["field"].values, masks["width"].values[-1]
     variants = [str(variant) for variant in masks["variant"].values]
     kinds = [name for name in variants if name in _CHOSEN] or variants[1:]
     panels = [(field, kind) for field in fields for kind in kinds]
     empty = "no kind of mask that chooses links by the shots"
-    figure, axes = panel_grid(len(panels), 2, (4.6, 3.2), empty, sharex=True, sharey=True)
+    figure, axes = panel_grid(len(panels), 2, 1.4, empty, sharex=True, sharey=True)
     for ax, (field, kind) in zip(axes.ravel(), panels, strict=False):
         _links(ax, masks.sel(field=field, width=width, variant=kind))
-        label = f"{VARIANTS[kind][3]}, {field_label(masks, field)}"
-        ax.set_title(label, fontsize="medium")
+        head = f"{field_label(masks, field)}\n" if len(fields) > 1 else ""
+        title = VARIANTS[kind][3].replace(", ", ",\n")
+        ax.set_title(f"{head}{title}", fontsize="small")
     for ax in axes[-1]:
-        ax.set_xlabel("distance d from the strongest link (sites)")
+        ax.set_xlabel("distance d (sites)")
     for ax in axes[:, 0]:
         ax.set_ylabel("share of links")
-    legend_below(figure, axes[0, 0], columns=4, fontsize="small")
+    legend_below(figure, axes[0, 0], columns=4)
     return figure
 
 
@@ -244,7 +244,7 @@ def plot_masks(masks: xr.Dataset) -> Figure:
     figure, axes = panel_grid(len(shown), 4, 1.4, empty)
     for ax, variant in zip(axes.ravel(), shown, strict=False):
         ax.imshow(masks["mask"].sel(variant=variant), cmap="Greys", aspect="auto")
-        ax.set_title(VARIANTS[str(variant)][3], fontsize="small")
+        ax.set_title(VARIANTS[str(variant)][3].replace(", ", ",\n"), fontsize="small")
     for ax in axes[-1]:
         ax.set_xlabel("site")
     for ax in axes[:, 0]:

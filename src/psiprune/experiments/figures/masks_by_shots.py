@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from psiprune.experiments.figures.mask_variants import VARIANTS
+from psiprune.experiments.figures.mask_variants import MOST, VARIANTS
 from psiprune.reporting.figures import (
     KL,
     draw_band,
@@ -20,17 +20,15 @@ from psiprune.reporting.figures import (
 from psiprune.reporting.labels import field_label
 from psiprune.reporting.style import styled
 
-#: The most kinds in a panel.
-_MOST = 6
-
 
 @styled
 def plot_shots(runs: Sequence[xr.Dataset]) -> Figure:
     """Draw KL against the number of shots, for runs that differ in it; a panel for each size and h.
 
-    Of each kind, at most the six that are best with the most shots, the RBMs of lowest median over seeds, whatever their numbers of weights and hidden
-    units and the other settings of the runs. Of those with a mask the best has its number of
-    weights written beside it. Bands are 16 to 84 % of the seeds.
+    Of each kind the RBMs of lowest median over seeds, whatever their numbers of weights and hidden
+    units and the other settings of the runs; of more than six kinds those that are best with the
+    most shots. Of those with a mask the best has its number of weights written beside it. Bands are
+    16 to 84 % of the seeds.
     """
     panels = sorted({(int(run.attrs["sites"]), float(h)) for run in runs for h in run["field"]})
     figure, grid = panel_grid(len(panels), 2, 2.0, "no run")
@@ -53,7 +51,7 @@ def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
     best = {kind: found for kind in VARIANTS if (found := _best(kind, runs, amounts))}
     ranked = sorted(best, key=lambda kind: (-max(best[kind]), _median(best[kind][max(best[kind])])))
     masked: dict[int, xr.DataArray] = {}
-    for kind in (each for each in best if each in ranked[:_MOST]):
+    for kind in (each for each in best if each in ranked[:MOST]):
         color, marker, line, label = VARIANTS[kind]
         values = xr.concat(best[kind].values(), "shots", coords="minimal", compat="override")
         style = {"marker": marker, "color": color, "label": label}
