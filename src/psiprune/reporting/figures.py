@@ -121,7 +121,9 @@ def legend_rows(
         first = axes[row, 0] if column and share else None
         axes[row, column] = figure.add_subplot(grid[2 * row, column], sharey=first)
         axes[row, column].tick_params(labelleft=first is None)
-    words = [figure.add_subplot(grid[2 * row + 1, :]) for row in range(len(lines))]
+    words = [
+        figure.add_subplot(grid[2 * row + 1, :], label="<legend>") for row in range(len(lines))
+    ]
     for ax in words:
         ax.set_axis_off()
     letter(axes)
