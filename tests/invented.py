@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+import psiprune as pp
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.init import initial_rbm
 
@@ -163,6 +165,33 @@ def timing() -> dict[str, Any]:
         for k, count in ((9, 162), (6, 100), (4, 50), (2, 20))
     ]
     return {"sites": 18, "hidden": 9, "batch_size": 100, "cd_steps": 10, "rows": rows}
+
+
+#: Measures and numbers of weights of the levels of `path`.
+PATH_MEASURES = (
+    *("kl", "fidelity", "energy_roe", "energy_bias"),
+    *("abs_magnetization_roe", "abs_magnetization_bias", "correlation_mse"),
+    *("energy", "energy_variance", "entropy_loss", "renyi2_loss"),
+)
+PATH_COUNTS = (72, 58, 46, 37, 30, 24, 19, 15)
+
+
+def path(counts: tuple[int, ...] = PATH_COUNTS, *, error: float = 0.1) -> list[pp.Level]:
+    """A path of 12 sites and 6 hidden units whose measures grow with the weights pruned."""
+    dense = initial_rbm(12, 6, seed=1)
+    levels = []
+    for step, count in enumerate(counts):
+        mask = (np.arange(72) < count).reshape(6, 12)
+        values = {
+            name: pp.Measure(1e-3 * (1 + k) * 1.8**step, error * 1e-3, 5e-4 * (1 + k), "invented")
+            for k, name in enumerate(PATH_MEASURES)
+        }
+        values["renyi2_loss"] = pp.Measure(-1e-2, 0.0, 0.0, "invented")  # entropy gained
+        values["fidelity"] = pp.Measure(1.0 - 2e-3 * 1.8**step, 0.0, 1.0 - 1e-3, "invented")
+        observables = SimpleNamespace()
+        report = pp.Report(**values, observables=observables, exact=None)  # type: ignore[arg-type]
+        levels.append(pp.Level(step, dense.with_mask(mask), report))
+    return levels
 
 
 #: The world in which the paper is right.

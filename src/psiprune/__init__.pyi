@@ -79,6 +79,7 @@ __all__ = [
     "nearest_mask",
     "plot_clusters",
     "plot_path",
+    "plot_rbm",
     "plot_study",
     "power_law_mask",
     "pretraining_mask",
@@ -175,6 +176,7 @@ from .reconstruction.bases.settings import BasesSettings
 from .reconstruction.identifiability import Identifiability, identifiability
 from .reconstruction.result import Reconstruction, load_reconstruction
 from .reconstruction.settings import ReconstructSettings
+from .reporting.graph_figure import plot_rbm
 from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters
 from .states.amplitudes import read_amplitudes

@@ -282,7 +282,7 @@ def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     # Started again, from its own configuration: nothing is left to do, the table is the same.
     before = tiny.contents(folder)
-    monkeypatch.setattr("psiprune.experiments.figures.study.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.experiments.figures.study.study_figure", lambda _: None)
     monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [Path("figure.png")])
     out = text_of(tiny.call("study", "--config", folder / "config.toml", "--out", folder))
     assert out.startswith("h/J = 1\npruned  weights")
@@ -300,7 +300,7 @@ def test_study_goes_to_a_folder_of_its_own(
     monkeypatch.setattr(
         "psiprune.experiments.study.run_study", lambda *_: read_dataset(finished / "study.nc")
     )
-    monkeypatch.setattr("psiprune.experiments.figures.study.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.experiments.figures.study.study_figure", lambda _: None)
     monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
     first, again, other = (
         json_of(tiny.call("study", "--seed", seed, "--json"))["folder"] for seed in (0, 0, 1)

@@ -136,7 +136,7 @@ def _chosen(
     return chosen_settings(kind, settings, config, more={"model": table} if table else None)
 
 
-study_command = command_of("study", StudySettings, figure="plot_study")
+study_command = command_of("study", StudySettings, figure="study_figure")
 sparse_command = command_of("sparse", SparseSettings, figure="plot_sparse")
 ablation_command = command_of(
     "ablation", AblationSettings, broken="plot_broken", forbidden="plot_forbidden"

@@ -369,12 +369,12 @@ def clusters_command(
     clusters = _find_clusters(model, width, threshold, permutations=permutations, seed=seed)
     if files:
         from psiprune.reporting.figures import save_figure
-        from psiprune.reporting.weights_figure import plot_clusters
+        from psiprune.reporting.weights_figure import clusters_figure
 
         with ExitStack() as locks:
             for file in files:
                 locks.enter_context(new_file(file))
-            save_figure(plot_clusters(model, clusters), files[0].with_suffix(""))
+            save_figure(clusters_figure(model, clusters), files[0].with_suffix(""))
     names = [str(file) for file in files]
     numbers = clusters_numbers(clusters) | ({"figures": names} if names else {})
     show(numbers, "\n".join([clusters_text(clusters), *([""] if names else []), *names]), json)

@@ -15,7 +15,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.experiments.figures.ablation import plot_broken, plot_forbidden
 from psiprune.experiments.figures.frontier import plot_frontier
 from psiprune.experiments.figures.sparse import plot_sparse
-from psiprune.experiments.figures.study import plot_study
+from psiprune.experiments.figures.study import study_figure
 from psiprune.io.provenance import facts_of, other_stages
 from psiprune.io.run import open_run
 from psiprune.paper.banner import banner
@@ -50,7 +50,7 @@ class Drawing:
 #: All figures by file stem.
 DRAWINGS: Mapping[str, Drawing] = {
     "fig1": Drawing(plot_graph, "graph"),
-    "fig2": Drawing(plot_study, "study"),
+    "fig2": Drawing(study_figure, "study"),
     "fig3": Drawing(plot_order, "study", "symmetry"),
     "fig4": Drawing(plot_decay, "sizes", "decay"),
     "fig5": Drawing(plot_sparse, "sparse"),

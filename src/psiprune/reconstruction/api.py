@@ -121,7 +121,7 @@ def reconstruct(
         >>> result = pp.reconstruct(shots, seed=0)  # doctest: +SKIP
         >>> print(result)  # doctest: +SKIP
         >>> result.verdict, result.rbm, result.checks, result.levels  # doctest: +SKIP
-        >>> result.plot().savefig("answer.png")  # doctest: +SKIP
+        >>> result.plot()[0].figure.savefig("answer.png")  # doctest: +SKIP
     """
     data = as_shots(shots)
     custom: dict[str, Observable] = {}

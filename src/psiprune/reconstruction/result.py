@@ -12,6 +12,7 @@ from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.repr import html_table
@@ -34,6 +35,7 @@ from psiprune.reconstruction.reported import Reported
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.reconstruction.summary import FILE, Summary, summarize
 from psiprune.reporting.page import Provenance, Report
+from psiprune.reporting.style import AxesArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,11 +78,22 @@ class Reconstruction(Reported):
         """Draw the figures of the report: observables, search, graph, choice."""
         return draw_figures(self.dataset, self.rbm)
 
-    def plot(self) -> Figure:
-        """Draw the answer in one figure: shots against RBM, weights against loss, the graph."""
+    def plot(self, *, ax: ArrayLike | None = None) -> AxesArray:
+        """Draw the answer: shots against RBM, weights against loss, the graph.
+
+        Args:
+            ax: three axes to draw on; by default of a new figure in psiprune's style, with the
+                answer as its title.
+
+        Returns:
+            The three axes; `axes[0].figure.savefig("answer.png")` writes the figure.
+
+        Raises:
+            InputError: `ax` is not three axes.
+        """
         summary = self.summary
         title = f"{summary.reason.text}\n{summary.size.text}\nloss {summary.loss.text}"
-        return plot_answer(self.dataset, self.rbm, title)
+        return plot_answer(self.dataset, self.rbm, title, ax=ax)
 
     def page(self, figures: Mapping[str, Figure]) -> Report:
         """Build the report with figures that have been drawn already."""

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from psiprune.core.text import escape
 from psiprune.io.netcdf import write_bytes
+from psiprune.reporting.style import STYLE
 from psiprune.reporting.traced import Number, Sentence
 
 #: Verdicts in the order of the counts, each with a symbol, so that no colour is needed.
@@ -224,6 +225,6 @@ def picture(figure: Figure | str, alt: str) -> Picture:
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "psiprune"}):
+    with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
