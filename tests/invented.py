@@ -345,7 +345,7 @@ def _ranks() -> xr.Dataset:
     return xr.Dataset({"rank_correlation": spread}, axes)
 
 
-VARIANTS = ["dense", "pruned", "sp/ss", "sp/os", "sc", "random"]
+VARIANTS = ["dense", "pruned", "sp/ss", "sp/os", "sc", "random", "scale-free"]
 #: KL over that of pruned by variant, and what sp/os is by seed.
 SPARSE = ({"dense": 0.8, "sp/ss": 0.98, "sc": 1.99}, {"dense": 1.0, "sp/ss": 0.6, "sc": 0.8})
 OTHER_SEED = np.array([0.9, *[1.3] * 7, 1.9, 1.9])
@@ -363,7 +363,7 @@ def _sparse() -> xr.Dataset:
     last *= 0.002 * SEED_FACTOR[None, :, None]
     epochs = 10 * np.arange(51)
     # sp/ss is where dense is only at twice the epoch.
-    speed = np.array([1.0, 1.0, 2.0, 1.0, 1.0, 1.0])
+    speed = np.where(np.array(VARIANTS) == "sp/ss", 2.0, 1.0)
     fall = 2 * np.exp(-epochs * speed[:, None] / 30.0)
     order = ("field", "seed", "variant")
     variables: dict[str, Any] = {}

@@ -92,6 +92,14 @@ def test_the_verdict_says_by_which_measure(name: str, title: str) -> None:
     assert f"{name}_to_sp_os_ratio" in finding.numbers
 
 
+def test_biases_that_the_training_set_does_not_resolve_decide_nothing() -> None:
+    biases = kl(slice(None), PM, 0.1, "abs_magnetization_bias")(world())
+    finding = found(biases, "pm-ss-beats-dense")
+    assert (finding.verdict, finding.readings["|m| bias"]) == (HOLDS, UNDECIDED)
+    assert "|m| bias: neither sp/ss nor dense is above the 0.00" in finding.measured
+    assert "|m| bias: cannot be decided with this data" in finding.measured
+
+
 def test_the_printed_equations_are_reported_and_decide_nothing() -> None:
     """With q from the training set KL has a floor, so that mROE is more sensitive than KL."""
     datasets = grow("abs_magnetization", 0.2)(world())

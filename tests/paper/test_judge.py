@@ -253,6 +253,17 @@ def test_the_random_control_is_reported_and_decides_nothing(key: str) -> None:
         assert rest == without.numbers
 
 
+def test_scale_free_masks_are_reported_next_to_those_of_adjacent_sites() -> None:
+    finding = found(world(), "rules-often-poor")
+    kls = world()["sparse"]["kl"].sel(field=1.0)
+    ratio = float((kls.sel(variant="scale-free") / kls.sel(variant="sc")).median())
+    assert finding.numbers["kl_QCP_scale_free_ratio"].value == pytest.approx(ratio)
+    assert f"scale-free masks, which decide nothing, have {ratio:.2f} (p" in finding.measured
+    without = found(taken("sparse", variant=slice(0, 6))(world()), "rules-often-poor")
+    assert "scale-free" not in without.measured
+    assert without.readings == finding.readings
+
+
 def test_the_random_control_is_measured_as_the_others() -> None:
     sparse = world()["sparse"].sel(field=1.0, variant="random")
     factor = float((sparse["history_kl"].isel(epoch=0) / sparse["kl"]).median())
