@@ -30,6 +30,7 @@ _SHOWN = ("models",)
 _UNREAD = {
     "*": "fidelity.*|entropy.*|renyi2.*|energy_variance.*|energy_floor|history_magnetization",
     "size-*": "magnetization_distribution.*|history_.*",
+    "robust-*": "correlation|correlation_error|history_.*",
     "schedule-*": "magnetization_distribution.*|history_.*|correlation|correlation_error",
 }
 #: Bytes beyond which a variable gets smaller by compression.
