@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from invented import GROWN, HISTORY, LEVELS, SEED_FACTOR, SEEDS, Datasets, two_peaks
+from invented import (
+    GROWN,
+    HISTORY,
+    JUDGED,
+    LEVELS,
+    SEED_FACTOR,
+    SEEDS,
+    SPARSE_SCALE,
+    Datasets,
+    two_peaks,
+)
 from psiprune.paper.claims.base import Finding
 from psiprune.paper.claims.judge import CLAIMS, judge
 
@@ -125,9 +135,8 @@ def grow(short: str, power: float, fields: tuple[float, ...] = (QCP, PM)) -> Cha
 
 
 def late(factor: float) -> Change:
-    """A schedule under which KL and C_MSE are other from the first step on."""
-    names = (KINDS[0], EXACT[4])
-    return all_of(*(scaled("schedule-0.2", name, factor, level=slice(1, None)) for name in names))
+    """A schedule under which all is worse from the first step on."""
+    return all_of(*(scaled("schedule-0.2", name, factor, level=slice(1, None)) for name in EXACT))
 
 
 def mixed(name: str, field: float, level: int, values: list[float]) -> Change:
@@ -142,11 +151,12 @@ def mixed(name: str, field: float, level: int, values: list[float]) -> Change:
 
 
 def as_qcp(power: float) -> Change:
-    """KL of the paramagnetic phase like that of the critical point, its growth to a power."""
+    """The paramagnetic phase like the critical point, the growth of all to a power."""
 
     def change(dataset: xr.Dataset) -> xr.Dataset:
-        kl = dataset["kl"].sel(field=QCP).values
-        dataset["kl"].loc[{"field": PM}] = kl[:, :1] * (kl / kl[:, :1]) ** power
+        for name in EXACT:
+            lost = dataset[name].sel(field=QCP).values
+            dataset[name].loc[{"field": PM}] = lost[:, :1] * (lost / lost[:, :1]) ** power
         return dataset
 
     return changed("study", change)
@@ -250,14 +260,25 @@ def stages(value: float) -> Change:
 # Of sparse RBMs.
 
 
-def kl(variant: str, field: float, factor: object) -> Change:
-    """KL of a variant of sparse training, times a factor."""
-    return scaled("sparse", "kl", factor, variant=variant, field=field)
+def worse(variant: str, field: float | slice, factor: object) -> Change:
+    """All measures of a variant of sparse training, times a factor."""
+    return all_of(*(kl(variant, field, factor, name) for name in HISTORY))
+
+
+def kl(variant: str, field: float | slice, factor: object, name: str = "kl") -> Change:
+    """One measure of a variant of sparse training, times a factor."""
+    return scaled("sparse", name, factor, variant=variant, field=field)
+
+
+def set_to(value: float, **where: object) -> Change:
+    """KL of sparse training set to a value, and all other measures in proportion."""
+    scales = SPARSE_SCALE.items()
+    return all_of(*(put("sparse", name, scale * value, **where) for name, scale in scales))
 
 
 def bad_seeds(variant: str, value: float, count: int, field: float | slice = ALL) -> Change:
-    """KL of the first seeds of a variant."""
-    return put("sparse", "kl", value, variant=variant, field=field, seed=slice(0, count - 1))
+    """KL of the first seeds of a variant, and all other measures in proportion."""
+    return set_to(value, variant=variant, field=field, seed=slice(0, count - 1))
 
 
 def as_slow(kind: str, fields: tuple[float, ...], names: tuple[str, ...] = HISTORY) -> Change:
@@ -281,34 +302,34 @@ def worse_history(kind: str) -> Change:
 
 
 def same_in_both_phases() -> Change:
-    """KL of the paramagnetic phase as that at the critical point."""
+    """The paramagnetic phase as the critical point."""
 
     def change(dataset: xr.Dataset) -> xr.Dataset:
-        dataset["kl"].loc[{"field": PM}] = dataset["kl"].sel(field=QCP).values
+        for name in HISTORY:
+            dataset[name].loc[{"field": PM}] = dataset[name].sel(field=QCP).values
         return dataset
 
     return changed("sparse", change)
 
 
 def other_start(factor: object, field: float | slice = ALL) -> Change:
-    """KL of sp/os as a multiple of that of sp/ss of the next seed, which has the same mask."""
+    """sp/os as a multiple of sp/ss of the next seed, which has the same mask."""
 
-    def change(datasets: Datasets) -> Datasets:
-        own = datasets["sparse"]["kl"].sel(variant="sp/ss").transpose("field", "seed")
-        values = np.roll(own.values, -1, axis=1) * factor * (1 + 1e-3 * np.arange(SEEDS))
-        kept = values if isinstance(field, slice) else values[int(field == PM)]
-        return put("sparse", "kl", kept, variant="sp/os", field=field)(datasets)
+    def change(dataset: xr.Dataset) -> xr.Dataset:
+        for name in HISTORY:
+            own = dataset[name].sel(variant="sp/ss").transpose("field", "seed")
+            values = np.roll(own.values, -1, axis=1) * factor * (1 + 1e-3 * np.arange(SEEDS))
+            kept = values if isinstance(field, slice) else values[int(field == PM)]
+            dataset[name].loc[{"variant": "sp/os", "field": field}] = kept
+        return dataset
 
-    return change
+    return changed("sparse", change)
 
 
 def seeds_apart(factor: float) -> Change:
     """Every second mask so much worse, from whatever start."""
-    worse = np.where(np.arange(SEEDS) % 2, factor, 1.0)
-    return all_of(
-        scaled("sparse", "kl", worse, variant="sp/ss"),
-        scaled("sparse", "kl", np.roll(worse, -1), variant="sp/os"),
-    )
+    masks = np.where(np.arange(SEEDS) % 2, factor, 1.0)
+    return all_of(worse("sp/ss", ALL, masks), worse("sp/os", ALL, np.roll(masks, -1)))
 
 
 # Of weights and clusters.
@@ -325,16 +346,22 @@ def weights_of(dense: float) -> Change:
 
 
 def broken(values: list[float], **where: object) -> Change:
-    """1 - F by share broken."""
+    """1 - F by share broken, and all measures in proportion."""
 
     def change(dataset: xr.Dataset) -> xr.Dataset:
-        own = dataset["broken_infidelity"].loc[where]
-        row = xr.DataArray(values, dims="share") * xr.DataArray(SEED_FACTOR, dims="seed")
-        row = row.broadcast_like(own.drop_vars(["seed", "share"])).transpose(*own.dims)
-        dataset["broken_infidelity"].loc[where] = row.values
+        for name, scale in JUDGED:
+            own = dataset[f"broken_{name}"].loc[where]
+            row = xr.DataArray(values, dims="share") * xr.DataArray(SEED_FACTOR, dims="seed")
+            row = row.broadcast_like(own.drop_vars(["seed", "share"])).transpose(*own.dims)
+            dataset[f"broken_{name}"].loc[where] = scale * row.values
         return dataset
 
     return changed("ablation", change)
+
+
+def ablated(kind: str, factor: float, **where: object) -> Change:
+    """All measures of an ablation, "broken" or "forbidden", times a factor."""
+    return all_of(*(scaled("ablation", f"{kind}_{n}", factor, **where) for n, _ in JUDGED))
 
 
 def second_clusters(units: int) -> Change:
@@ -359,3 +386,22 @@ def found(datasets: Datasets, key: str) -> Finding:
 def named(cases: list[tuple[Any, ...]]) -> list[str]:
     """Names of cases, by claim and verdict."""
     return [f"{key}-{verdict.split()[-1]}-{k}" for k, (key, verdict, *_) in enumerate(cases)]
+
+
+# Of sums over all states.
+
+
+def removal(factor: float) -> Change:
+    """|m| bias at the critical point once weights are removed, times a factor."""
+    return scaled("sums", "removed_abs_magnetization_bias", factor, field=QCP)
+
+
+def rare(times: float, *fields: float) -> Change:
+    """Damage to rare configurations, as a multiple of their share."""
+
+    def change(dataset: xr.Dataset) -> xr.Dataset:
+        share = 0.1 * times * dataset["kl"].sum("walls")
+        dataset["rare_kl"].loc[{"field": list(fields)}] = share.sel(field=list(fields))
+        return dataset
+
+    return changed("sums", change)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from math import comb
 
 import numpy as np
 import pytest
@@ -11,12 +12,26 @@ import xarray as xr
 from invented import two_peaks, world
 from psiprune.core.statistics import paired
 from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, InsufficientDataError, listed
-from psiprune.paper.claims.data import complete_seeds, connectable, fractions, nearest, phase
+from psiprune.paper.claims.data import (
+    complete_seeds,
+    connectable,
+    fractions,
+    nearest,
+    phase,
+    resolution,
+)
 from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.order import peaks, two_peaked
 from psiprune.paper.claims.sparse import epochs_to_level
 from psiprune.paper.claims.structure import _ratio
-from psiprune.paper.claims.tests import contrast, growth, p_above, p_larger
+from psiprune.paper.claims.tests import (
+    contrast,
+    growth,
+    interval_of,
+    p_above,
+    p_larger,
+    p_more_often,
+)
 from psiprune.paper.claims.training_set import _asymmetry, _higher
 from psiprune.paper.claims.unharmed import reach
 
@@ -75,6 +90,85 @@ def test_p_values_are_as_small_as_stated_over_all_signs_and_all_deals() -> None:
     # Of 10 differences of one standard deviation most are seen.
     noise = np.random.default_rng(0).normal(size=(100, 10))
     assert np.mean([p_above(row + 1) < 0.05 for row in noise]) > 0.7
+
+
+def test_intervals_of_medians_have_their_coverage() -> None:
+    """Of 1000 samples of 10 skewed values 68 % contain the true median, within 4 errors."""
+    draws = np.random.default_rng(0).exponential(size=(1000, 10))
+    found = [interval_of(row) for row in draws]
+    inside = np.mean([each.low <= np.log(2) <= each.high for each in found])
+    assert abs(inside - 0.6827) < 4 * np.sqrt(0.68 * 0.32 / 1000)
+    # What 16 to 84 % of the seeds spread over is another thing.
+    spread = np.quantile(draws, (0.16, 0.84), axis=1)
+    assert np.mean((spread[0] <= np.log(2)) & (np.log(2) <= spread[1])) > 0.85
+
+
+def test_intervals_of_few_values_and_of_shares() -> None:
+    assert interval_of([3.0, 1.0, 2.0]).value == 2.0
+    assert interval_of([1.0, 5.0]) == (3.0, 1.0, 5.0)
+    assert np.isnan(interval_of(7.0).low)
+    # With three values the whole range has 75 %, and the median alone 0 %.
+    low, high = interval_of([0.0, 1.0, 2.0])[1:]
+    assert 0 < low < 0.2
+    assert high == pytest.approx(2 - low)
+    assert interval_of([1.0, 2.0, np.inf, np.inf, np.inf]).value == np.inf
+    assert interval_of([1.0] * 9 + [np.inf]) == (1.0, 1.0, 1.0)
+    # Wilson's interval of 0 of n ends at 1 / (n + 1).
+    assert interval_of([False] * 10) == pytest.approx((0.0, 0.0, 1 / 11))
+    assert interval_of([True] * 3 + [False] * 7) == pytest.approx((0.3, 0.179, 0.458), abs=1e-3)
+
+
+def test_shares_are_compared_exactly() -> None:
+    """3 of 20 against 0 of 20: all three among the first half, C(20, 3) / C(40, 3)."""
+    assert p_more_often(3, 20, 0, 20) == pytest.approx(comb(20, 3) / comb(40, 3))
+    assert p_more_often(0, 20, 3, 20) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict", "text"),
+    [
+        ((HOLDS, HOLDS), HOLDS, "One way: 1. The other: 2."),
+        ((FAILS, FAILS), FAILS, "One way: 1. The other: 2."),
+        (
+            (HOLDS, FAILS),
+            IN_PART,
+            "One way: holds; the other: does not hold. One way: 1. The other: 2.",
+        ),
+    ],
+)
+def test_several_readings(verdicts: tuple[str, str], verdict: str, text: str) -> None:
+    """All must agree, else the verdict is in part and says by which; numbers keep apart."""
+
+    def one(evidence: Evidence, way: tuple[int, str]) -> str:
+        evidence.note("x", way[0], "given")
+        evidence.effect("x", [1.0, 2.0, 3.0])
+        evidence.decide(way[1] == HOLDS)
+        return f"{way[0]}."
+
+    @claim("key", "III A")
+    def rule(evidence: Evidence) -> str:
+        ways = {("a", "one way"): (1, verdicts[0]), ("b", "the other"): (2, verdicts[1])}
+        return evidence.each(ways, one)
+
+    finding = rule.judge({})
+    assert (finding.verdict, finding.measured) == (verdict, text)
+    assert dict(finding.readings) == dict(zip(("one way", "the other"), verdicts, strict=True))
+    assert {name: each.value for name, each in finding.numbers.items()} == {"a_x": 1, "b_x": 2}
+    assert [each.what for each in finding.effects] == ["one way: x", "the other: x"]
+
+
+def test_what_the_training_set_resolves() -> None:
+    """The relative standard error of <|m|>, from draws of |m| themselves."""
+    datasets = world()
+    p = datasets["study"]["magnetization_distribution_reference"].sel(field=1.0).values
+    m = np.abs(1 - 2 * np.arange(19) / 18)
+    draws = np.random.default_rng(0).choice(m, size=(400, 1000), p=p).mean(axis=1)
+    expected = np.sqrt(1000 / 1e5) * draws.std() / draws.mean()
+    found = resolution(datasets, 1.0, "abs_magnetization_bias")
+    assert found == pytest.approx(expected, rel=4 / np.sqrt(800))
+    assert resolution(datasets, 1.0, "kl") == 0.0
+    del datasets["symmetry"]
+    assert resolution(datasets, 1.0, "abs_magnetization_bias") == 0.0
 
 
 def test_growth_is_a_geometric_mean() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invented import Datasets, world
+from invented import WRONG, Datasets, world
 from psiprune.paper.claims.base import FAILS, HOLDS, UNDECIDED, VERDICTS, Claim, Judged
 from psiprune.paper.claims.judge import (
     CLAIMS,
@@ -125,7 +125,7 @@ def test_json_is_plain_and_finite() -> None:
     assert "KL never" in finding.measured
     assert list(row) == [
         *("key", "section", "statement", "rule", "needs", "verdict", "measured", "seeds"),
-        *("numbers", "sources"),
+        *("effects", "readings", "schedules", "numbers", "sources"),
     ]
 
 
@@ -133,20 +133,20 @@ def test_the_table() -> None:
     judged = judge(world())
     text = claims_text(judged)
     lines = text.splitlines()
-    assert lines[0].split() == ["verdict", "claim", "section", "seeds"]
+    assert lines[0].split() == ["verdict", "claim", "section", "effect", "n"]
     for line, (claim, finding) in zip(lines[1:], judged, strict=False):
         assert line.startswith(finding.verdict)
         assert f" {claim.key} " in line
     found = counts(judged)
-    assert found[HOLDS] == len(CLAIMS) - 1
-    assert found[FAILS] == 1
+    assert found[HOLDS] == len(CLAIMS) - len(WRONG)
+    assert found[FAILS] == len(WRONG)
     assert lines[-1] == (
-        f"{len(CLAIMS)} claims: {found[HOLDS]} holds, 0 holds in part, 1 does not hold, "
+        f"{len(CLAIMS)} claims: {found[HOLDS]} holds, 0 holds in part, 2 does not hold, "
         "0 cannot be decided with this data"
     )
 
 
-def test_the_markdown_table_has_three_cells_a_row() -> None:
+def test_the_markdown_table_has_four_cells_a_row() -> None:
     judged = judge(world())
     lines = claims_markdown(judged).splitlines()
     assert lines[0].startswith(f"{len(CLAIMS)} claims: ")
@@ -159,6 +159,7 @@ def test_the_markdown_table_has_three_cells_a_row() -> None:
             "",
             f"{claim.statement} ({claim.section})",
             finding.verdict,
+            "; ".join(map(str, finding.effects[:3])),
             finding.measured,
             "",
         ]
@@ -168,12 +169,12 @@ def test_five_headlines() -> None:
     datasets = world()
     found = headlines(datasets, judge(datasets))
     assert [each.number.shown for each in found] == [
-        *("27%", "27%", "61%", "63 of 162", f"{len(CLAIMS) - 1} of {len(CLAIMS)}")
+        *("27%", "27%", "61%", "63 of 162", f"{len(CLAIMS) - 2} of {len(CLAIMS)}")
     ]
     assert found[3].meaning.text.endswith("(surgeon)")
-    assert found[4].meaning.text.endswith("(0 in part, 1 not, 0 undecided)")
+    assert found[4].meaning.text.endswith("(0 in part, 2 not, 0 undecided)")
     assert [each.number.value for each in found] == pytest.approx(
-        [1 - 118 / 162, 1 - 118 / 162, 1 - 63 / 162, 63, len(CLAIMS) - 1]
+        [1 - 118 / 162, 1 - 118 / 162, 1 - 63 / 162, 63, len(CLAIMS) - 2]
     )
     assert all(known(each.number.variables, datasets) for each in found)
 
@@ -252,6 +253,17 @@ def test_the_random_control_is_reported_and_decides_nothing(key: str) -> None:
         assert rest == without.numbers
 
 
+def test_scale_free_masks_are_reported_next_to_those_of_adjacent_sites() -> None:
+    finding = found(world(), "rules-often-poor")
+    kls = world()["sparse"]["kl"].sel(field=1.0)
+    ratio = float((kls.sel(variant="scale-free") / kls.sel(variant="sc")).median())
+    assert finding.numbers["kl_QCP_scale_free_ratio"].value == pytest.approx(ratio)
+    assert f"scale-free masks, which decide nothing, have {ratio:.2f} (p" in finding.measured
+    without = found(taken("sparse", variant=slice(0, 6))(world()), "rules-often-poor")
+    assert "scale-free" not in without.measured
+    assert without.readings == finding.readings
+
+
 def test_the_random_control_is_measured_as_the_others() -> None:
     sparse = world()["sparse"].sel(field=1.0, variant="random")
     factor = float((sparse["history_kl"].isel(epoch=0) / sparse["kl"]).median())
@@ -275,7 +287,7 @@ def test_the_share_of_comparable_seeds_is_reported() -> None:
 _TOKEN = re.compile(r"(?<![\w.])[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?%?")
 #: What is no measurement: names, sizes and seeds that the data is of, and the rule's thresholds.
 _NO_NUMBERS = (
-    r"1 - F|3 N_h|Fig\. 1|0\.9\^n|16 to 84 %|m = 0\b|below 0\b",  # names
+    r"Eqs\. \(3\) and \(8\)|1 - F|3 N_h|Fig\. 1|0\.9\^n|16 to 84 %|m = 0\b|below 0\b",  # names
     r"N = \d+|K = \d+|\d+ units has|step 18\b|have \d\b",  # of what: sizes, steps, widths
     r"\d+ (dense )?(seeds|RBMs|pairs)",
     r"\d+%: (?=N =)|harmed at 80%|of 3 harmed|within 10? %|at least (5 times|10 in)",  # rules

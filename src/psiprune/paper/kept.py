@@ -30,12 +30,11 @@ _SHOWN = ("models",)
 _UNREAD = {
     "*": "fidelity.*|entropy.*|renyi2.*|energy_variance.*|energy_floor|history_magnetization",
     "size-*": "magnetization_distribution.*|history_.*",
+    "robust-*": "correlation|correlation_error|history_.*",
     "schedule-*": "magnetization_distribution.*|history_.*|correlation|correlation_error",
 }
 #: Bytes beyond which a variable gets smaller by compression.
 _COMPRESSED = 4000
-#: Attributes that say what wrote a file, which is written anew.
-_WRITTEN = ("psiprune_kind", "psiprune_version")
 
 
 def read_paper(folder: Path) -> Paper:
@@ -88,7 +87,9 @@ def copy_paper(run: Path, folder: Path) -> None:
     for name, file in _files_of(settings, run).items():
         kept = folder / file.relative_to(run)
         kept.parent.mkdir(exist_ok=True)
-        write_dataset(kept, narrowed(name, read_dataset(file)), name, _COMPRESSED)
+        dataset = read_dataset(file)
+        kind = str(dataset.attrs["psiprune_kind"])
+        write_dataset(kept, narrowed(name, dataset), kind, _COMPRESSED)
     for stage in stages_of(settings):
         if (folder / stage.name).exists():
             for name in _FILES[:2]:
@@ -104,9 +105,7 @@ def narrowed(kind: str, dataset: xr.Dataset) -> xr.Dataset:
     patterns = [unread for kinds, unread in _UNREAD.items() if fnmatch(kind, kinds)]
     unread = re.compile("|".join(patterns))
     read = dataset.drop_vars([name for name in dataset if unread.fullmatch(str(name))])
-    attributes = {name: each for name, each in read.attrs.items() if name not in _WRITTEN}
-    numbers = {name: each.astype(_narrow(each)) for name, each in read.items()}
-    return read.assign(numbers).drop_attrs(deep=False).assign_attrs(attributes)
+    return read.assign({name: each.astype(_narrow(each)) for name, each in read.items()})
 
 
 def _narrow(values: xr.DataArray) -> np.dtype[Any]:

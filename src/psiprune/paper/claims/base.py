@@ -27,6 +27,10 @@ class InsufficientDataError(PsipruneError):
     """The data cannot decide a claim; the message says in one line what is missing."""
 
 
+class UnresolvedError(InsufficientDataError):
+    """The values that a rule compares are below what the training set resolves."""
+
+
 class Effect(NamedTuple):
     """What a verdict rests on, with its uncertainty.
 

@@ -16,10 +16,13 @@ from psiprune.paper.claims.base import (
     FAILS,
     HOLDS,
     IN_PART,
+    UNDECIDED,
     Claim,
     Datasets,
     Effect,
     Finding,
+    InsufficientDataError,
+    UnresolvedError,
     listed,
 )
 from psiprune.paper.claims.data import PHASES, Float64, complete_seeds, phase
@@ -148,19 +151,27 @@ class Evidence:
     ) -> str:
         """Apply a rule in several ways, and decide: as all of them where they agree, else in part.
 
+        A way whose values the training set does not resolve (`UnresolvedError`) is undecided.
+
         Args:
             ways: (name, title) -> what the rule gets; numbers of each way begin with its name.
             rule: records what it uses, decides, and returns what is measured in words.
         """
-        texts, verdicts = [], []
+        texts = []
         for reading, way in ways.items():
             own = self.separate(reading)
-            texts.append(_capital(f"{reading[1]}: {rule(own, way)}"))
-            self.readings[reading[1]] = own.verdict
-            verdicts.append(own.verdict)
-        agree = len(set(verdicts)) == 1
-        self.verdicts.append(verdicts[0] if agree else IN_PART)
-        return " ".join(texts if agree else [by_which(self.readings), *texts])
+            try:
+                texts.append(_capital(f"{reading[1]}: {rule(own, way)}"))
+                self.readings[reading[1]] = own.verdict
+            except UnresolvedError as reason:
+                texts.append(_capital(f"{reading[1]}: {reason}."))
+                self.readings[reading[1]] = UNDECIDED
+        verdicts = set(self.readings.values())
+        decided = verdicts - {UNDECIDED}
+        if not decided:
+            raise InsufficientDataError(texts[0].removesuffix("."))
+        self.verdicts.append(decided.pop() if len(decided) == 1 else IN_PART)
+        return " ".join(texts if len(verdicts) == 1 else [by_which(self.readings), *texts])
 
     def separate(self, reading: tuple[str, str]) -> Evidence:
         """Return a record with tests and verdict of its own, and the same numbers."""

@@ -13,8 +13,9 @@ from psiprune.paper.claims.evidence import Evidence, Rule
 JUDGED = ("kl", "abs_magnetization_bias", "energy_bias")
 _JUDGED = (
     "By each of KL, |m| bias and energy bias, as sums over all states, where |m| biases below the "
-    "standard error of the training set's <|m|> count as that. Where all three agree that is the "
-    "verdict, else it holds in part, and the verdict says by which."
+    "standard error of the training set's <|m|> count as that, and decide nothing if both are. "
+    "Where all three agree that is the verdict, else it holds in part, and the verdict says by "
+    "which."
 )
 
 

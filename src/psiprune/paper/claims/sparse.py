@@ -8,7 +8,12 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.statistics import QUANTILES
-from psiprune.paper.claims.base import Datasets, InsufficientDataError, listed
+from psiprune.paper.claims.base import (
+    Datasets,
+    InsufficientDataError,
+    UnresolvedError,
+    listed,
+)
 from psiprune.paper.claims.data import PHASES, TITLES, Float64, phase, require, resolution
 from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.readings import by_measure
@@ -19,6 +24,8 @@ SPARSE = ("sp/ss", "sp/os", "sc")
 KINDS = ("dense", "pruned", *SPARSE)
 #: Random masks with as many weights, reported next to what a rule measures.
 CONTROL = "random"
+#: Masks with long links, reported next to those of adjacent sites.
+SCALE_FREE = "scale-free"
 #: Training has succeeded if KL has fallen by this factor, in nearly all seeds.
 _TRAINED, _NEARLY_ALL = 10.0, 0.9
 #: Fewest entries of a history that a level at the end rests on.
@@ -79,6 +86,14 @@ class Kinds:
         resolved = np.quantile(values, QUANTILES[-1]) > self.least
         return shown if resolved else f"at most {self.least:.2g}"
 
+    def check_resolved(self, kind: str, other: str) -> None:
+        """Raise `UnresolvedError` if the training set resolves neither of these medians."""
+        if max(np.median(self.values(each)) for each in (kind, other)) <= self.least:
+            raise UnresolvedError(
+                f"neither {kind} nor {other} is above the {self.least:.2g} that the training set "
+                "resolves"
+            )
+
     def compare(self, label: str, kind: str, other: str) -> Contrast:
         """Record and return the comparison of two kinds."""
         of = f"{kind} over {other}"
@@ -99,15 +114,17 @@ def name_of(kind: str) -> str:
     return kind.replace("/", "_")
 
 
-def _control(evidence: Evidence, ratio: float, seeds: xr.DataArray) -> xr.Dataset | None:
-    """The random control at the field for these seeds; None where the run has none.
+def control_of(
+    evidence: Evidence, ratio: float, seeds: xr.DataArray, kind: str = CONTROL
+) -> xr.Dataset | None:
+    """Return a kind that no verdict rests on for these seeds; None where the run has none.
 
-    No verdict rests on it, so seeds without it count for the claim all the same.
+    Seeds without it count for the claim all the same.
     """
-    if CONTROL not in evidence.datasets["sparse"]["variant"].values:
+    if kind not in evidence.datasets["sparse"]["variant"].values:
         return None
-    control = of_kinds(evidence.datasets, ratio, (CONTROL,)).sel(seed=seeds)
-    known = np.isfinite(values_of(control, CONTROL))
+    control = of_kinds(evidence.datasets, ratio, (kind,)).sel(seed=seeds)
+    known = np.isfinite(values_of(control, kind))
     return control.isel(seed=np.flatnonzero(known)) if known.any() else None
 
 
@@ -126,7 +143,7 @@ def _trainable(evidence: Evidence, measure: str) -> str:
             factor, factors = _divided(evidence, kinds.data, kind, name, measure, kinds.least)
             trained.append(factors >= _TRAINED)
             evidence.case(f"{kind} at the {name} {factor:.3g}", trained[-1].mean() >= _NEARLY_ALL)
-        control = _control(evidence, ratio, kinds.data["seed"])
+        control = control_of(evidence, ratio, kinds.data["seed"])
         if control is not None:
             factor, factors = _divided(evidence, control, CONTROL, name, measure, kinds.least)
             share = float(np.mean(factors >= _TRAINED))
@@ -203,7 +220,7 @@ def _faster(evidence: Evidence, measure: str) -> str:
         one = of.note("sp_ss", np.median(sparse), how.format("sp/ss"))
         other = of.note("dense", np.median(dense), how.format("dense"))
         shown = f"{name}: after {one:.3g} epochs against {other:.3g}, ratio {against}"
-        control = _control(evidence, ratio, data["seed"])
+        control = control_of(evidence, ratio, data["seed"])
         if control is not None:
             epochs = epochs_to_level(control, CONTROL, measure)
             dense = epochs_to_level(data.sel(seed=control["seed"]), "dense", measure)

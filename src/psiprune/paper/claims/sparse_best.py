@@ -76,6 +76,7 @@ def _extreme(
     medians = {other: sign * kinds.median(other) for other in among}
     first = max(medians, key=lambda each: medians[each])
     second = max(others, key=lambda each: medians[each])
+    kinds.check_resolved(kind, second)
     kinds.effect(kind, second, "")
     compared = {other: kinds.compare(f"to_{name_of(other)}", kind, other) for other in others}
     clear = [found.higher if sign > 0 else found.lower for found in compared.values()]
@@ -108,6 +109,7 @@ def _beats_dense(evidence: Evidence, measure: str) -> str:
     Holds if it is lower by 10 % or more (median ratio, two-sided signed ranks p <= 0.05).
     """
     kinds = Kinds(evidence, PM, TWO_SIDED, measure)
+    kinds.check_resolved("sp/ss", "dense")
     found = kinds.compare("", "sp/ss", "dense")
     kinds.effect("sp/ss", "dense", "")
     lower = kinds.values("sp/ss") < kinds.values("dense")

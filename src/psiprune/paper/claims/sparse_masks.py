@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from psiprune.paper.claims.base import Datasets
+from psiprune.paper.claims.base import Datasets, listed
 from psiprune.paper.claims.data import PHASES, Float64, require_seeds, resolution
 from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.readings import by_measure
-from psiprune.paper.claims.sparse import KINDS, Kinds, of_kinds, values_of
+from psiprune.paper.claims.sparse import (
+    KINDS,
+    SCALE_FREE,
+    Kinds,
+    control_of,
+    of_kinds,
+    values_of,
+)
 from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, p_above, p_text
 
 #: The share that most seeds are, and the least share that is more than an exception.
@@ -133,8 +140,28 @@ def _rules_poor(evidence: Evidence, measure: str) -> str:
     """Masks made by rules of spatial locality before training often give poor accuracy.
 
     Poor: sc above twice the median of pruned. Holds if so in half of the RBMs of both phases
-    together; in part if in a quarter.
+    together; in part if in a quarter. Scale-free masks, which also have long links, are reported
+    next to it; docs/masks.md compares them with SNIP, GraSP and SynFlow.
     """
     _, poor = _shares(evidence, "sc", "above", measure)
     evidence.decide(float(np.mean(poor)) >= 0.5, float(np.mean(poor)) >= 0.25)
-    return f"sc at more than twice the median of pruned. {evidence.text}."
+    measured = f"sc at more than twice the median of pruned. {evidence.text}."
+    beside = _long_links(evidence, measure)
+    if beside:
+        measured += f" Of sc, scale-free masks, which decide nothing, have {listed(beside)}."
+    return measured
+
+
+def _long_links(evidence: Evidence, measure: str) -> list[str]:
+    """How a scale-free mask compares with sc by phase, as texts; none without such masks."""
+    texts = []
+    for name, ratio in PHASES.items():
+        kinds = Kinds(evidence, ratio, FEW, measure, prefix=name)
+        control = control_of(evidence, ratio, kinds.data["seed"], SCALE_FREE)
+        if control is not None:
+            free = np.maximum(values_of(control, SCALE_FREE, measure), kinds.least)
+            of_sc = kinds.data.sel(seed=control["seed"])
+            sc = np.maximum(values_of(of_sc, "sc", measure), kinds.least)
+            against = kinds.evidence.compare("scale_free", free, sc, "scale-free over sc")
+            texts.append(f"{against} times at the {name}")
+    return texts

@@ -125,7 +125,8 @@ def _share(count: int, total: int) -> Interval:
     share = count / total
     centre = (share + 0.5 / total) / (1 + 1 / total)
     half = np.sqrt(share * (1 - share) / total + 0.25 / total**2) / (1 + 1 / total)
-    return Interval(share, float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+    # Rounding must not push the ends of 0 and 1 inside.
+    return Interval(share, float(min(share, centre - half)), float(max(share, centre + half)))
 
 
 def p_more_often(count: int, total: int, other: int, others: int) -> float:
