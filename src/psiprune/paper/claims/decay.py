@@ -347,8 +347,8 @@ def _alike_by(evidence: Evidence, studies: Mapping[str, xr.Dataset], damage: flo
         how = f"largest over smallest median of {name} at {damage:.0%} of damage, over sizes"
         apart = max(values) / min(values) if min(values) > 0 else float("inf")
         factor = of.note(name.replace(" ", "_"), apart, how)
-        parts.append(f"{name} {factor:.2g}" if np.isfinite(factor) else f"{name} more than any")
-    return f" (sizes differ in {listed(parts)} times)"
+        parts.append(f"{name} {factor:.2g}" if np.isfinite(factor) else f"{name} undefined")
+    return f" (largest over smallest median: {listed(parts)})"
 
 
 @claim("larger-alike", "III A", "study", "size-*")
