@@ -265,7 +265,7 @@ def worse(variant: str, field: float | slice, factor: object) -> Change:
     return all_of(*(kl(variant, field, factor, name) for name in HISTORY))
 
 
-def kl(variant: str, field: float | slice, factor: object, name: str = "kl") -> Change:
+def kl(variant: str | slice, field: float | slice, factor: object, name: str = "kl") -> Change:
     """One measure of a variant of sparse training, times a factor."""
     return scaled("sparse", name, factor, variant=variant, field=field)
 

@@ -260,6 +260,9 @@ CASES: list[tuple[Any, ...]] = [
     ("decay-turns-exponential", HOLDS, put("decay", "delta_aic", np.nan, size=50)),
     ("larger-stand-more", FAILS, scaled("size-50", "correlation", 0.5, level=slice(1, None))),
     ("larger-stand-more", IN_PART, scaled("size-50", "correlation", 0.85, level=slice(10, None))),
+    # What most of the smaller ones never reach says nothing.
+    ("larger-stand-more", UNDECIDED, put("study", "correlation", 0.1)),
+    ("larger-stand-more", HOLDS, scaled("study", "correlation", 1.4, level=slice(18, None))),
     ("larger-stand-more", UNDECIDED, without("size-50")),
     ("larger-stay-connected", FAILS, *(put(key, "components", 1) for key in SIZES)),
     ("larger-stay-connected", IN_PART, put("size-50", "components", 1)),

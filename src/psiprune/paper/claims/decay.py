@@ -134,7 +134,7 @@ def _connectivity(evidence: Evidence, size: float, delta: Float64, last: NDArray
     of = evidence.using(f"{keys[0]}/components", suffix=f"{size:g}")
     connected = of.note("connected", np.mean(parts[:, last] == 1), "share of graphs at the end")
     pieces = of.note("pieces", np.median(parts[:, last]), "median of the components at the end")
-    text = f", where {connected:.0%} of the graphs are connected (median of {pieces:g} pieces)"
+    text = f", where {connected:.0%} of the graphs are connected ({pieces:g} components, median)"
     known = delta[:, : len(levels)]
     turned = [k for k in range(1, last[-1] + 1) if _mostly(known[:, k] > _CONCLUSIVE, known[:, k])]
     if not turned:
@@ -217,11 +217,16 @@ def _larger_later(
             of = evidence.using(f"{key}/{variable}", f"{key}/fraction_pruned", prefix=label)
             how = f"median over seeds of {what}"
             middle[key] = of.note(f"{sizes[key]}", np.median(happens[key]), how)
-            when = "never" if np.isinf(middle[key]) else f"at {middle[key]:.0%}"
+            when = f"at {middle[key]:.0%}"
+            if np.isinf(middle[key]):
+                end = fractions(studies[key])[-1]
+                when = f"not up to {of.note(f'{sizes[key]}_end', end, 'last level'):.0%}"
             shown[key] = f"N = {sizes[key]} {when}"
         for small, large in pairwise(keys):
             a, b = happens[small], happens[large]
-            if np.isinf(a).all():  # it does not happen even to the smaller system
+            # Nothing is known where it does not happen to most of the smaller ones, nor where the
+            # path of the larger ones ends before.
+            if middle[small] >= fractions(studies[large])[-1]:
                 continue
             of = evidence.using(f"{large}/{variable}", f"{small}/{variable}", prefix=label)
             how = f"one-sided rank-sum test that it is not later than at N = {sizes[small]}"
@@ -251,7 +256,8 @@ def _larger_stand_more(evidence: Evidence) -> str:
     that of C(d), at the critical point. For 10, 20 and 40 % of it and each size with the next
     smaller one: the fraction pruned at which it is reached must be at least 2 points higher in the
     median over seeds, by rank sums with one-sided p <= 0.05 (the least that 3 seeds against 3 can
-    reach). Holds if all are so; in part if at least half.
+    reach). Holds if all are so; in part if at least half; pairs of which most of the smaller RBMs
+    never reach it do not count.
     """
     what = "fraction pruned at which C(d) has changed by so much"
     return _larger_later(evidence, _damage_at, _DAMAGES, "correlation", what)
@@ -341,8 +347,8 @@ def _alike_by(evidence: Evidence, studies: Mapping[str, xr.Dataset], damage: flo
         how = f"largest over smallest median of {name} at {damage:.0%} of damage, over sizes"
         apart = max(values) / min(values) if min(values) > 0 else float("inf")
         factor = of.note(name.replace(" ", "_"), apart, how)
-        parts.append(f"{name} {factor:.2g}" if np.isfinite(factor) else f"{name} more than any")
-    return f" (sizes differ in {listed(parts)} times)"
+        parts.append(f"{name} {factor:.2g}" if np.isfinite(factor) else f"{name} undefined")
+    return f" (largest over smallest median: {listed(parts)})"
 
 
 @claim("larger-alike", "III A", "study", "size-*")

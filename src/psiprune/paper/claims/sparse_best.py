@@ -35,8 +35,8 @@ def _differences(evidence: Evidence, measure: str) -> str:
     substantial, kinds = [], {}
     for name, ratio in PHASES.items():
         kinds[name] = Kinds(evidence, ratio, TWO_SIDED, measure)
-        values = kinds[name].values
-        order = sorted(SPARSE, key=lambda kind, of=values: float(np.median(of(kind))))
+        medians = {kind: float(np.median(kinds[name].values(kind))) for kind in SPARSE}
+        order = sorted(SPARSE, key=medians.__getitem__)
         against = kinds[name].compare(name, order[-1], order[0])
         kinds[name].effect(order[-1], order[0], f" at the {name}")
         # One phase suffices, so there are two chances.
