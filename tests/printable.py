@@ -31,7 +31,6 @@ def panels(figure: Figure) -> list[Axes]:
 def texts(figure: Figure) -> list[Text]:
     """All text that is drawn."""
     found: list[Text] = [*figure.texts]
-    found += [figure._suptitle] if figure._suptitle is not None else []  # type: ignore[attr-defined]
     for legend in figure.legends:
         found += [*legend.get_texts(), legend.get_title()]
     for ax in figure.get_axes():

@@ -129,7 +129,7 @@ def test_figures_are_printable(name: str) -> None:
 def test_a_figure_that_is_not_printable_is_found() -> None:
     figure = study_figure(invented.study(levels=4))
     ax = figure.get_axes()[0]
-    ax.legend(loc="center")
+    ax.legend(loc="center").set_in_layout(False)
     with pytest.raises(AssertionError, match="as in the paper"):
         check_printable(figure)
     ax.get_legend().remove()

@@ -93,6 +93,7 @@ def label_grid(axes: AxesArray, dataset: xr.Dataset, labels: Sequence[str], alon
         ax.set_title(field_label(dataset, field))
     for ax in axes[-1]:
         ax.set_xlabel(along)
+        ax.xaxis.set_major_formatter("{x:g}")  # the 0 of "0.00" may reach below the y axis
     for ax, label in zip(axes[:, 0], labels, strict=True):
         ax.set_ylabel(label)
     letter(axes)

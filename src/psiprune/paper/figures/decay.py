@@ -52,7 +52,7 @@ def plot_decay(studies: Sequence[xr.Dataset], decay: xr.Dataset) -> Figure:
         decay: their `decay_of`.
     """
     studies = sorted(studies, key=lambda study: int(study.attrs["sites"]))
-    figure, axes, words = legend_rows(len(studies), (0, 4, 4), height=1.35)
+    figure, axes, words = legend_rows(len(studies), (0, 5, 5), height=1.35)
     for column, study in zip(axes.T, studies, strict=True):
         field = critical(study)
         for ax in column[:2]:
@@ -137,4 +137,5 @@ def _draw_criterion(ax: Axes, study: xr.Dataset, decay: xr.Dataset) -> None:
         ax.text(0.5, 0.75, few, transform=ax.transAxes, **style)
     ax.set_xlabel(PRUNED)
     ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.xaxis.set_major_formatter("{x:g}")
     faint_grid(ax)
