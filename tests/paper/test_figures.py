@@ -304,7 +304,7 @@ def test_schedules_over_the_main_one() -> None:
         values[along > at[-1]] = np.nan
         (curve,) = [line for line in ax.lines if line.get_marker() == "o"]
         np.testing.assert_allclose(np.asarray(curve.get_ydata()), values)
-        assert [0.0, 1.0] in drawn(ax)  # the main schedule itself
+        assert [[0.0, 1.0], [1.0, 1.0]] in drawn(ax)  # the main schedule itself
     assert {"10% every step, 3 seeds", "first 40%, then 5% a step, 1 seed"} < set(legend(figure))
     assert "85%: graph must fall apart" in legend(figure)
 
