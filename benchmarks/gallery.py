@@ -194,7 +194,7 @@ def write_page(
 def draw(gallery: dict[str, Task], paths: dict[str, list[dict[str, Any]]]) -> Figure:
     """Draw KL against the fraction of weights kept: a panel for each model, a line for a seed."""
     figure, axes = panel_grid(len(gallery), 2, 1.25, "no model", sharex=True)
-    for ax, (name, task) in zip(axes.flat, gallery.items(), strict=False):
+    for ax, (name, task) in zip(axes.ravel().tolist(), gallery.items(), strict=False):
         for found in paths[name]:
             kept = np.array(found["weights"]) / found["weights"][0]
             ax.plot(kept, found["kl"], "o-", ms=1.5, lw=0.8, color=BLUE)
@@ -204,7 +204,7 @@ def draw(gallery: dict[str, Task], paths: dict[str, list[dict[str, Any]]]) -> Fi
         ax.axvline(0.5, ls="-", lw=0.4, color=GREY)
         ax.set(xscale="log", yscale="log")
         ax.set_title(task.title, loc="right", fontsize="small")
-    for ax in axes.flat:
+    for ax in axes.ravel().tolist():
         ax.set_xticks([1.0, 0.5, 0.25, 0.125], ["1", "1/2", "1/4", "1/8"], minor=False)
         ax.minorticks_off()
     axes[0, 0].set_xlim(1.08, axes[0, 0].get_xlim()[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -133,7 +134,7 @@ def _draw_criterion(ax: Axes, study: xr.Dataset, decay: xr.Dataset) -> None:
     ax.plot([], [], ":", lw=0.8, color=GREY, label="graph must fall apart")
     if not np.isfinite(decay["delta_aic"].values).any():
         few = f"C(d) is known\nat fewer than\n{FEWEST} distances"
-        style = {"ha": "center", "va": "center", "fontsize": "small"}
+        style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small"}
         ax.text(0.5, 0.75, few, transform=ax.transAxes, **style)
     ax.set_xlabel(PRUNED)
     ax.xaxis.set_major_locator(MaxNLocator(3))
