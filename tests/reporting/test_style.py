@@ -134,14 +134,17 @@ def test_a_figure_that_is_not_printable_is_found() -> None:
     figure = study_figure(invented.study(levels=4, fields=(1.0,)))
     check_printable(figure)
     ax = figure.get_axes()[0]
-    ax.legend(loc="center").set_in_layout(False)
+    legend = ax.legend(loc="center")
+    legend.set_in_layout(False)
     with pytest.raises(AssertionError, match="as in the paper"):
         check_printable(figure)
-    ax.get_legend().remove()
+    legend.remove()
     ax.set_title("a title much longer than the whole figure is wide, which is a column")
     with pytest.raises(AssertionError, match="much longer"):
         check_printable(figure)
 
 
 def test_text_in_svg_is_text() -> None:
-    check_text_is_text(pp.plot_rbm(rbm()).figure)
+    figure = pp.plot_rbm(rbm()).get_figure(root=True)
+    assert figure is not None
+    check_text_is_text(figure)
