@@ -22,6 +22,8 @@ import psiprune as pp
 from psiprune.metrics.against_state import exact_metrics
 from psiprune.metrics.divergence import statistical_floor
 from psiprune.metrics.reference import reference_of
+from psiprune.reporting.figures import BLUE, GREY, KL, ORANGE, panel_grid
+from psiprune.reporting.style import styled
 from psiprune.states.spin_models import SpinModel
 from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import Initial
@@ -97,7 +99,7 @@ def main() -> None:
     peers.save(args.json, about, gallery=rows)
     if args.docs:
         write_page(Path(args.docs), rows, about, shots, seeds)
-        draw(gallery, paths).savefig(Path(args.docs).with_suffix(".png"), dpi=110)
+        draw(gallery, paths).savefig(Path(args.docs).with_suffix(".png"), dpi=200)
 
 
 def path_of(name: str, task: Task, shots: int, seed: int, folder: Path) -> dict[str, Any]:
@@ -188,27 +190,26 @@ def write_page(
     page.write_text(f"{before}<!-- table -->\n{table}\n<!-- end -->{after}")
 
 
+@styled
 def draw(gallery: dict[str, Task], paths: dict[str, list[dict[str, Any]]]) -> Figure:
     """Draw KL against the fraction of weights kept: a panel for each model, a line for a seed."""
-    columns = min(4, len(gallery))
-    rows = -(-len(gallery) // columns)
-    figure = Figure(figsize=(3.0 * columns, 2.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax, (name, task) in zip(axes.flat, gallery.items(), strict=False):
+    figure, axes = panel_grid(len(gallery), 2, 1.25, "no model", sharex=True)
+    for ax, (name, task) in zip(axes.ravel().tolist(), gallery.items(), strict=False):
         for found in paths[name]:
             kept = np.array(found["weights"]) / found["weights"][0]
-            ax.plot(kept, found["kl"], "o-", ms=2.5, lw=0.9, color="#0072b2")
+            ax.plot(kept, found["kl"], "o-", ms=1.5, lw=0.8, color=BLUE)
         dense = float(np.median([found["kl"][0] for found in paths[name]]))
-        ax.axhline(2.0 * dense, ls="--", lw=1.0, color="#d55e00")
-        ax.axhline(paths[name][0]["floor"], ls=":", lw=1.0, color="#666666")
-        ax.axvline(0.5, ls="-", lw=0.6, color="#bbbbbb")
-        ax.set(title=task.title, xscale="log", yscale="log")
-        ax.set_xlim(1.08, ax.get_xlim()[0])
+        ax.axhline(2.0 * dense, ls="--", lw=0.8, color=ORANGE)
+        ax.axhline(paths[name][0]["floor"], ls=":", lw=0.8, color=GREY)
+        ax.axvline(0.5, ls="-", lw=0.4, color=GREY)
+        ax.set(xscale="log", yscale="log")
+        ax.set_title(task.title, loc="right", fontsize="small")
+    for ax in axes.ravel().tolist():
         ax.set_xticks([1.0, 0.5, 0.25, 0.125], ["1", "1/2", "1/4", "1/8"], minor=False)
         ax.minorticks_off()
-        ax.title.set_fontsize("medium")
+    axes[0, 0].set_xlim(1.08, axes[0, 0].get_xlim()[0])
     for ax in axes[:, 0]:
-        ax.set_ylabel("KL divergence (nat)")
+        ax.set_ylabel(KL)
     for ax in axes[-1]:
         ax.set_xlabel("fraction of weights kept")
     return figure

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from psiprune.reporting.style import ONE_COLUMN, STYLE, TWO_COLUMNS
@@ -28,22 +30,23 @@ def panels(figure: Figure) -> list[Axes]:
     return [ax for ax in figure.get_axes() if ax.axison and ax.get_label() != "<colorbar>"]
 
 
+def legends_of(figure: Figure) -> list[Legend]:
+    """The legends of a figure and of its axes."""
+    own = (ax.get_legend() for ax in figure.get_axes())
+    return [*figure.legends, *(legend for legend in own if legend is not None)]
+
+
 def texts(figure: Figure) -> list[Text]:
     """All text that is drawn."""
-    found: list[Text] = [*figure.texts]
-    found += [figure._suptitle] if figure._suptitle is not None else []  # type: ignore[attr-defined]
-    for legend in figure.legends:
+    found: list[Any] = [*figure.texts]
+    for legend in legends_of(figure):
         found += [*legend.get_texts(), legend.get_title()]
-    for ax in figure.get_axes():
-        legend = ax.get_legend()
-        if legend is not None:
-            found += [*legend.get_texts(), legend.get_title()]
-        if not ax.axison:
-            continue
-        found += [ax.title, ax._left_title, ax._right_title, *ax.texts]  # type: ignore[attr-defined]
+    axes: list[Any] = [ax for ax in figure.get_axes() if ax.axison]
+    for ax in axes:
+        found += [ax.title, ax._left_title, ax._right_title, *ax.texts]
         for axis in (ax.xaxis, ax.yaxis):
             found += [axis.label, axis.get_offset_text()]
-            for tick in axis._update_ticks():  # type: ignore[attr-defined]
+            for tick in axis._update_ticks():
                 found += [tick.label1, tick.label2]
     return [text for text in found if text.get_visible() and text.get_text().strip()]
 
@@ -60,16 +63,15 @@ def check_printable(figure: Figure) -> None:
     names = [text.get_text() for text in found]
     low, high = boxes[:, :2], boxes[:, 2:]
     right, top = figure.bbox.max
-    inside = (low >= -1.0).all(axis=1) & (high <= (right + 1.0, top + 1.0)).all(axis=1)
-    assert inside.all(), [name for name, good in zip(names, inside, strict=True) if not good]
-    assert min(text.get_fontsize() for text in found) >= SMALLEST
+    outside = (low < -1.0).any(axis=1) | (high > (right + 1.0, top + 1.0)).any(axis=1)
+    assert not outside.any(), [names[k] for k in np.flatnonzero(outside)]
+    assert min(float(text.get_fontsize()) for text in found) >= SMALLEST
     shared = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])
     over = np.triu((shared > 1.0).all(axis=2), 1)
     assert not over.any(), [(names[a], names[b]) for a, b in np.argwhere(over)]
-    drawn = [ax.get_window_extent().extents for ax in panels(figure)]
-    legends = [*figure.legends, *(ax.get_legend() for ax in figure.get_axes() if ax.get_legend())]
-    for legend in legends:
-        box = legend.get_window_extent().extents
+    drawn = [np.asarray(ax.get_window_extent().extents) for ax in panels(figure)]
+    for legend in legends_of(figure):
+        box = np.asarray(legend.get_window_extent().extents)
         for panel in drawn:
             apart = (box[:2] >= panel[2:] - 1.0).any() or (panel[:2] >= box[2:] - 1.0).any()
             assert apart, [text.get_text() for text in legend.get_texts()]

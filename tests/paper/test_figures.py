@@ -274,10 +274,10 @@ def test_measures_against_kl() -> None:
         assert len(np.unique(np.asarray(dots.get_facecolor()), axis=0)) == 7  # one a level
         middle = ranks["rank_correlation"].sel(field=field, measure=name).median("seed")
         training, pruning = middle.sel(part=["training", "pruning"]).values
-        shown = ax.get_title(loc="right").replace("−", "-").splitlines()
-        trained = "unknown" if name == "infidelity" else f"{training:.2f}"
-        assert shown[-1] == f"ρ {trained}, {pruning:.2f}"
-        assert shown[:-1] == (["h/J = 1 (QCP)", "h/J = 2 (PM)"][k : k + 1] if k < 2 else [])
+        head = ax.get_title(loc="right").replace("−", "-").splitlines()
+        first = "unknown" if name == "infidelity" else f"{training:.2f}"
+        assert head[-1] == f"ρ {first}, {pruning:.2f}"
+        assert head[:-1] == (["h/J = 1 (QCP)", "h/J = 2 (PM)"][k : k + 1] if k < 2 else [])
 
 
 def test_above_20_sites_kl_is_the_estimate() -> None:
@@ -304,7 +304,7 @@ def test_schedules_over_the_main_one() -> None:
         values[along > at[-1]] = np.nan
         (curve,) = [line for line in ax.lines if line.get_marker() == "o"]
         np.testing.assert_allclose(np.asarray(curve.get_ydata()), values)
-        assert [0.0, 1.0] in drawn(ax)  # the main schedule itself
+        assert [[0.0, 1.0], [1.0, 1.0]] in drawn(ax)  # the main schedule itself
     assert {"10% every step, 3 seeds", "first 40%, then 5% a step, 1 seed"} < set(legend(figure))
     assert "85%: graph must fall apart" in legend(figure)
 
@@ -353,8 +353,9 @@ def test_sizes_beside_each_other() -> None:
             np.testing.assert_allclose(np.asarray(curve.get_ydata()), known, rtol=1e-12)
             bars = [np.asarray(p.vertices)[:, 1] for p in ax.collections[2 * place + 1].get_paths()]
             errors = (here[f"{name}_error"] / unit).median("seed").values
-            known = [(y, e) for y, e in zip(values.values, errors, strict=True) if e > 0.1 * abs(y)]
-            np.testing.assert_allclose(bars, [(y - e, y + e) for y, e in known])
+            pairs = zip(values.values, errors, strict=True)
+            ends = [(y - e, y + e) for y, e in pairs if e > 0.1 * abs(y)]
+            np.testing.assert_allclose(bars, ends)
         lost = [line for line in ax.lines if line.get_marker() == "v"]
         assert len(lost) == (name == "kl")  # the level at -0.01 of the larger size
     assert {"18 sites, 3 seeds", "50 sites, 2 seeds"} < set(legend(figure))

@@ -119,7 +119,7 @@ def test_of_many_variants_the_first_are_drawn(
 def test_colours_reach_over_the_tenths_that_occur(grid: xr.Dataset) -> None:
     median = grid["prunable"].median("seed")
     bar = plot_phase_diagram(grid).axes[-1]
-    low, high = bar.get_ylim()
+    low, high = bar.get_xlim()
     assert low == np.floor(10 * float(median.min())) / 10
     assert high == np.ceil(10 * float(median.max())) / 10
 

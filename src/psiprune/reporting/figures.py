@@ -93,6 +93,7 @@ def label_grid(axes: AxesArray, dataset: xr.Dataset, labels: Sequence[str], alon
         ax.set_title(field_label(dataset, field))
     for ax in axes[-1]:
         ax.set_xlabel(along)
+        ax.xaxis.set_major_formatter("{x:g}")  # the 0 of "0.00" may reach below the y axis
     for ax, label in zip(axes[:, 0], labels, strict=True):
         ax.set_ylabel(label)
     letter(axes)
@@ -118,9 +119,10 @@ def legend_rows(
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
     axes = np.empty((len(lines), columns), object)
     for row, column in np.ndindex(axes.shape):
-        first = axes[row, 0] if column and share else None
-        axes[row, column] = figure.add_subplot(grid[2 * row, column], sharey=first)
-        axes[row, column].tick_params(labelleft=first is None)
+        first: Axes | None = axes[row, 0] if column and share else None
+        panel = figure.add_subplot(grid[2 * row, column], sharey=first)
+        panel.tick_params(labelleft=first is None)
+        axes[row, column] = panel
     words = [
         figure.add_subplot(grid[2 * row + 1, :], label="<legend>") for row in range(len(lines))
     ]
@@ -266,7 +268,8 @@ def fitting_columns(figure: Figure, labels: Sequence[str], most: int) -> int:
     """Return how many columns of a legend fit the width of a figure, from 1 to `most`."""
     spaces = ("handlelength", "handletextpad", "columnspacing")
     size = _points(matplotlib.rcParams["legend.fontsize"])
-    handle = size * sum(matplotlib.rcParams[f"legend.{space}"] for space in spaces)
+    parameters: Any = matplotlib.rcParams
+    handle = size * sum(parameters[f"legend.{space}"] for space in spaces)
     widths = [max(map(_width, label.split("\n"))) + handle for label in labels]
     for columns in range(most, 1, -1):
         parts = np.array_split(widths, columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ def draw_graph(ax: Axes, rbm: RBM) -> None:
         ax.add_collection(lines)
         ax.scatter(place, np.ones(len(place)), s=dot, marker="s", color=BLACK, zorder=2)
     ax.plot(sites, 0 * sites, "-", color=GREY, lw=0.6, zorder=0)
-    look = {"color": "white", "edgecolor": BLACK, "linewidth": 0.6, "zorder": 2}
+    look: dict[str, Any] = {"color": "white", "edgecolor": BLACK, "linewidth": 0.6, "zorder": 2}
     ax.scatter(sites, 0 * sites, s=dot, **look)
     ax.set_xlabel("site")
     step = 1 if rbm.visible <= _NAMED else 5 if rbm.visible <= 50 else 10

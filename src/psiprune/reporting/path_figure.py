@@ -69,7 +69,7 @@ def plot_path(levels: Sequence[Level], *, ax: ArrayLike | None = None) -> AxesAr
     tree = levels[0].rbm.visible + levels[0].rbm.hidden - 1
     panels = given_axes(ax, (3, 2), (TWO_COLUMNS, 4.8), sharex=True)
     letter(panels)
-    for panel, (title, measures) in zip(panels.flat, _PANELS, strict=True):
+    for panel, (title, measures) in zip(panels.ravel().tolist(), _PANELS, strict=True):
         for name, label, color, marker in measures:
             if getattr(reports[0], name) is None:  # the von Neumann entropy above 20 sites
                 continue

@@ -19,9 +19,7 @@ from psiprune.core.exceptions import InputError
 ONE_COLUMN, TWO_COLUMNS = 8.6 / 2.54, 17.8 / 2.54
 with as_file(files("psiprune") / "psiprune.mplstyle") as _file:
     #: Parameters of the style sheet, which `plt.style.use("psiprune.psiprune")` sets for good.
-    STYLE: dict[str, Any] = dict(
-        matplotlib.rc_params_from_file(_file, use_default_template=False)  # type: ignore[arg-type]
-    )
+    STYLE: dict[Any, Any] = dict(matplotlib.rc_params_from_file(_file, use_default_template=False))
 AxesArray = NDArray[np.object_]
 P = ParamSpec("P")
 Drawn = TypeVar("Drawn", Figure, Axes, AxesArray)
@@ -40,7 +38,8 @@ def styled(plot: Callable[P, Drawn]) -> Callable[P, Drawn]:
             return plot(*args, **kwargs)
         with matplotlib.rc_context(STYLE):
             drawn = plot(*args, **kwargs)
-            _fix_ticks(drawn if isinstance(drawn, Figure) else np.ravel(drawn)[0].figure)
+            first: Any = np.ravel(np.asarray(drawn, object))[0]
+            _fix_ticks(first if isinstance(first, Figure) else first.figure)
         return drawn
 
     return in_style
@@ -48,7 +47,7 @@ def styled(plot: Callable[P, Drawn]) -> Callable[P, Drawn]:
 
 def _fix_ticks(figure: Figure) -> None:
     """Set the look of all ticks, most of which are made only when the figure is drawn."""
-    parameters = matplotlib.rcParams
+    parameters: Any = matplotlib.rcParams
     for ax in figure.get_axes():
         for name, axis in (("xtick", ax.xaxis), ("ytick", ax.yaxis)):
             shared = {key: parameters[f"{name}.{key}"] for key in ("direction", "labelsize")}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+from numpy.typing import ArrayLike
 
 from psiprune.reporting.figures import (
     BLACK,
@@ -129,7 +131,8 @@ def _spread(count: int, most: int) -> list[int]:
 def _draw(
     ax: Axes, frontier: xr.Dataset, name: str, methods: Mapping[str, tuple[str, str, str]]
 ) -> None:
-    middles = {}
+    middles: list[tuple[ArrayLike, ArrayLike, str]] = []
+    style: dict[str, Any]
     for method, (color, line, marker) in methods.items():
         values = frontier[name].sel(variant=method).dropna("count", how="all")
         if values.size:
@@ -140,15 +143,15 @@ def _draw(
             if method == "surgeon" and "surgeon-alone" in methods:
                 label = "surgeon, fine-tuned"
             draw_band(ax, along, values, "", label=label, **style)
-            middles[method] = (along, values.median("seed"), color)
+            middles.append((along, values.median("seed"), color))
     bonds = ", ".join(map(str, frontier["bond"].values))
     at, mps = frontier["mps_parameters"], frontier[f"mps_{name}"]
     style = {"color": ORANGE, "mfc": "none", "mew": 1.0, "label": f"MPS, D = {bonds}"}
     ax.plot(at, mps, "D-", ms=4, lw=0.8, **style)
-    middles["mps"] = (at, mps, ORANGE)
+    middles.append((at, mps, ORANGE))
     _floors(ax, frontier, name)
-    for along, values, color in middles.values():
-        mark_beyond(ax, along, values, color)
+    for points in middles:
+        mark_beyond(ax, *points)
 
 
 def _floors(ax: Axes, frontier: xr.Dataset, name: str) -> None:

@@ -11,7 +11,7 @@ VARIANTS = {
     "dense": (BLACK, "s", "", "dense"),
     "scale-free": (ORANGE, "o", "-", "scale-free"),
     "cluster": (GREEN, "D", "-.", "windows"),
-    "power-law-0": (GREY, "v", ":", "uniform, equal numbers of links"),
+    "power-law-0": (GREY, "v", ":", "uniform"),
     "power-law-1": (SKY, "<", "--", "probability 1/d"),
     "power-law-2": (BLUE, ">", "--", "probability 1/d²"),
     "random": (PURPLE, "x", ":", "random"),

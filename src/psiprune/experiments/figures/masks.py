@@ -67,6 +67,7 @@ def plot_budget(masks: xr.Dataset) -> Figure:
 
 def _budget(ax: Axes, masks: xr.Dataset, name: str, variants: Sequence[str]) -> None:
     middles = []
+    style: dict[str, Any]
     for variant in variants:
         color, marker, line, label = VARIANTS[variant]
         values = masks[name].sel(variant=variant).dropna("count", how="all")
@@ -177,9 +178,10 @@ def _correlation(ax: Axes, rbms: xr.Dataset, look: tuple[str, str, str, str]) ->
     color, marker, line, label = look
     value = np.abs(rbms["correlation"].median("seed").values[1:])
     error = rbms["correlation_error"].median("seed").values[1:]
-    style = {"color": color, "marker": marker, "ls": line or "none", "label": label}
+    style: dict[str, Any] = {"color": color, "marker": marker, "label": label}
     distance = np.arange(1, 1 + len(value))
-    ax.errorbar(distance, value, error, ms=2.0, elinewidth=0.5, capsize=0.0, **style)
+    style |= {"ls": line or "none", "ms": 2.0, "elinewidth": 0.5, "capsize": 0.0}
+    ax.errorbar(distance, value, error, **style)
 
 
 @styled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import xarray as xr
 from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
     for kind in (each for each in best if each in ranked[:MOST]):
         color, marker, line, label = VARIANTS[kind]
         values = xr.concat(best[kind].values(), "shots", coords="minimal", compat="override")
-        style = {"marker": marker, "color": color, "label": label}
+        style: dict[str, Any] = {"marker": marker, "color": color, "label": label}
         draw_band(ax, list(best[kind]), values, line or "-", **style)
         for shots, kl in best[kind].items() if kind != "dense" else ():
             masked[shots] = min(masked.get(shots, kl), kl, key=_median)

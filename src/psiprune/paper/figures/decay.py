@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -52,7 +53,7 @@ def plot_decay(studies: Sequence[xr.Dataset], decay: xr.Dataset) -> Figure:
         decay: their `decay_of`.
     """
     studies = sorted(studies, key=lambda study: int(study.attrs["sites"]))
-    figure, axes, words = legend_rows(len(studies), (0, 4, 4), height=1.35)
+    figure, axes, words = legend_rows(len(studies), (0, 5, 5), height=1.35)
     for column, study in zip(axes.T, studies, strict=True):
         field = critical(study)
         for ax in column[:2]:
@@ -133,8 +134,9 @@ def _draw_criterion(ax: Axes, study: xr.Dataset, decay: xr.Dataset) -> None:
     ax.plot([], [], ":", lw=0.8, color=GREY, label="graph must fall apart")
     if not np.isfinite(decay["delta_aic"].values).any():
         few = f"C(d) is known\nat fewer than\n{FEWEST} distances"
-        style = {"ha": "center", "va": "center", "fontsize": "small"}
+        style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small"}
         ax.text(0.5, 0.75, few, transform=ax.transAxes, **style)
     ax.set_xlabel(PRUNED)
     ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.xaxis.set_major_formatter("{x:g}")
     faint_grid(ax)

@@ -41,7 +41,7 @@ def plot_order(study: xr.Dataset, symmetry: xr.Dataset) -> Figure:
     dashed lines that symmetric shots would show on average.
     """
     fields = study["field"].values
-    figure, axes, words = legend_rows(len(fields), (1, 3, 2), height=1.35)
+    figure, axes, words = legend_rows(len(fields), (1, 3, 3), height=1.35)
     for column, field in zip(axes.T, fields, strict=True):
         here = study.sel(field=field)
         _expectations(column[0], here)

@@ -40,6 +40,8 @@ def plot_timing(timing: Mapping[str, Any]) -> Figure:
     ax.set_ylabel("time relative to dense")
     ax.set_xlim(0.0, 1.03)
     ax.set_ylim(bottom=0.0)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g}")
     ax.set_title(f"RBM of {timing['sites']} × {timing['hidden']} units, one core")
     legend_below(figure, ax, columns=1)
     faint_grid(ax)

@@ -1,0 +1,64 @@
+"""Every figure of the data that the repository keeps can be printed in a journal's columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from printable import check_printable
+from psiprune.experiments.figures.ablation import plot_broken, plot_forbidden
+from psiprune.experiments.figures.entanglement import plot_entanglement
+from psiprune.experiments.figures.frontier import plot_frontier
+from psiprune.experiments.figures.masks import (
+    plot_budget,
+    plot_correlations,
+    plot_links,
+    plot_masks,
+    plot_scaling,
+)
+from psiprune.experiments.figures.masks_by_size import plot_needed
+from psiprune.experiments.figures.sparse import plot_sparse
+from psiprune.io.netcdf import read_dataset
+from psiprune.paper.figures.graph import plot_graph
+from psiprune.paper.figures.timing import plot_timing
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def kept(name: str) -> xr.Dataset:
+    """A dataset below docs/."""
+    return read_dataset(DOCS / name)
+
+
+def timing() -> Figure:
+    return plot_timing(json.loads((DOCS / "paper/timing.json").read_text()))
+
+
+SIZES = ("masks/masks.nc", "masks/masks-50-h1.nc", "masks/masks-100.nc")
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "fig1": lambda: plot_graph(kept("paper/derived/graph.nc")),
+    "fig5": lambda: plot_sparse(kept("paper/sparse/sparse.nc")),
+    "broken": lambda: plot_broken(kept("paper/ablation/ablation.nc")),
+    "forbidden": lambda: plot_forbidden(kept("paper/ablation/ablation.nc")),
+    "frontier": lambda: plot_frontier(kept("paper/frontier/frontier.nc")),
+    "timing": timing,
+    "budget": lambda: plot_budget(kept("masks/masks.nc")),
+    "links": lambda: plot_links(kept("masks/masks.nc")),
+    "masks": lambda: plot_masks(kept("masks/masks.nc")),
+    "correlations": lambda: plot_correlations(kept("masks/masks.nc")),
+    "scaling": lambda: plot_scaling([kept(name) for name in SIZES]),
+    "lattice": lambda: plot_budget(kept("lattice/square-6.nc")),
+    "needed": lambda: plot_needed([kept("lattice/square-4.nc"), kept("lattice/square-6.nc")]),
+    "entropy": lambda: plot_entanglement(kept("entanglement/entanglement.nc")),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIGURES)
+def test_kept_figures_are_printable(name: str) -> None:
+    check_printable(FIGURES[name]())
