@@ -161,8 +161,10 @@ def test_averages_of_a_sparse_mask_are_those_of_a_dense_one() -> None:
     generator = np.random.default_rng(3)
     mask = generator.random((6, 20)) < 0.2
     parameters = generator.normal(size=(6, 20)) * mask, np.zeros(20), generator.normal(size=6)
-    bits = [generator.integers(0, 2, (20, count)).astype(np.float32) for count in (30, 7)]
-    sparse, dense = (mean_scores(pp.RBM(*parameters, each), bits) for each in (mask, mask | True))
+    bits = [generator.integers(0, 2, (count, 20), dtype=np.uint8) for count in (30, 7)]
+    (sparse,), (dense,) = (
+        mean_scores(pp.RBM(*parameters, each), bits) for each in (mask, mask | True)
+    )
     np.testing.assert_array_equal(sparse.visible_hidden[~mask], 0.0)
     found = sparse.visible_hidden[mask]
     np.testing.assert_allclose(found, dense.visible_hidden[mask], rtol=1e-5)

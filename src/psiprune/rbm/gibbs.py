@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,8 +96,7 @@ def step_with_flips(chains: Chains, steps: int) -> Chains:
 def _step(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
     state = chains.state.copy()
     key = stream_key(chains.seed, Stream.GIBBS, chains.steps)
-    tiles = max(1, min(_TILES_PER_TASK, len(state) // _LEAST_TASKS))
-
+    tiles = _tiles_per_task(len(state))
     graph, params = chains.compiled.graph, chains.compiled.params
 
     def run(first: int) -> None:
@@ -105,6 +104,41 @@ def _step(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
 
     map_threads(run, range(0, len(state), tiles))
     return replace(chains, state=state, steps=chains.steps + steps)
+
+
+def _tiles_per_task(tiles: int) -> int:
+    return max(1, min(_TILES_PER_TASK, tiles // _LEAST_TASKS))
+
+
+def visited(
+    compiled: CompiledRBM, start: NDArray[np.uint8], seed: int, legs: Sequence[int]
+) -> list[NDArray[np.uint8]]:
+    """Return the states of chains [chain, site] after each of several legs of so many steps.
+
+    The first step of a leg begins with a global flip or none. The same as `step_with_flips` and
+    `step` in turn, but each thread takes its chains all the way and converts them.
+    """
+    calls, done = [], 0
+    for leg in legs:
+        for kernel, steps in ((gibbs.gibbs_with_flips, 1), (gibbs.gibbs, leg - 1)):
+            calls.append((kernel, steps, stream_key(seed, Stream.GIBBS, done)))
+            done += steps
+    states = [np.empty_like(start) for _ in legs]
+    lanes = layout.lanes_of(layout.WIDE)
+    tiles = _tiles_per_task(len(start) // lanes)
+    graph, params = compiled.graph, compiled.params
+
+    def run(first: int) -> None:
+        some = slice(first, first + tiles * lanes)
+        chains = tiles_of(start[some])
+        for number, (kernel, steps, key) in enumerate(calls):
+            kernel(chains, steps, graph, params, first // lanes, key, layout.WIDE)
+            if number % 2 == 1:
+                out = states[number // 2][some]
+                out[:] = bits_of(chains, len(out))
+
+    map_threads(run, range(0, len(start), tiles * lanes))
+    return states
 
 
 def exact_draws(
