@@ -63,10 +63,12 @@ def test_calls_within_tasks_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     together, alone = threading.Barrier(2), []
 
+    def name_later(_: int) -> int:
+        time.sleep(0.002)
+        return threading.get_ident()
+
     def threads_used() -> int:
-        return len(
-            set(map_threads(lambda _: [time.sleep(0.002), threading.get_ident()][1], range(4)))
-        )
+        return len(set(map_threads(name_later, range(4))))
 
     def task(item: int) -> int:
         together.wait(10)

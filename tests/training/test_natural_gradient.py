@@ -71,10 +71,12 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(natural_metric, "_SQUARED_PARAMETERS", most)
     shots = ising_shots(6, 20_000)  # three pieces
     settings = pp.NaturalGradient(epochs=3, chains=2000)
-    many = pp.train(shots, hidden=3, seed=2, method=settings)
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
-    one = pp.train(shots, hidden=3, seed=2, method=settings)
-    np.testing.assert_array_equal(many.weights, one.weights)
+    found = []
+    for cores in (1, 2, 3):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        found.append(pp.train(shots, hidden=3, seed=2, method=settings).weights)
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
 
 
 @pytest.mark.parametrize(
