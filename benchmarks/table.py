@@ -55,7 +55,7 @@ def main() -> None:
 def markdown(found: dict[str, Any]) -> str:
     """The rows in which a peer or an earlier commit does the same work, each with the machine."""
     machine = [f"{each['machine']}\n" for each in [*found.values()][:1]]
-    return "\n".join(machine + [*tables(found).values()])
+    return "\n".join([*machine, *tables(found).values()])
 
 
 def tables(found: dict[str, Any]) -> dict[str, str]:
