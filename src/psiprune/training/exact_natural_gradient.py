@@ -258,5 +258,5 @@ def _sample(data: WeightedConfigurations, seed: int, epoch: int) -> WeightedConf
     def draw(part: NDArray[np.float64]) -> NDArray[np.float64]:
         return data.bits[:, np.searchsorted(cumulative, part)]
 
-    bits = np.concatenate(map_threads(draw, np.split(where, _FISHER_SAMPLE // 1024)), axis=1)
+    bits = np.concatenate(map_threads(draw, np.array_split(where, 8)), axis=1)
     return WeightedConfigurations(bits, np.full(_FISHER_SAMPLE, 1.0 / _FISHER_SAMPLE))
