@@ -44,12 +44,21 @@ def main() -> None:
         for target in ("native", AVX2):
             program = Path(folder) / target
             source = peers.HERE / "floor.c"
-            subprocess.run(["cc", "-O3", f"-march={target}", source, "-o", program], check=True)
+            subprocess.run(
+                ["cc", "-O3", "-pthread", f"-march={target}", source, "-o", program], check=True
+            )
             in_c = times([str(program), *SIZES])
             here = times([sys.executable, __file__, "--part", "times", *sys.argv[1:]], target)
             rows += [row(target, *key, time, in_c) for key, time in here.items()]
+            if target == "native":
+                divided = [in_two_threads(size, in_c) for size in SIZES]
     peers.show(rows)
-    peers.save(args.json, about, floor=rows)
+    print("The step by tables in C, half of each layer in either of two threads, on the clock")
+    peers.show(divided)
+    peers.save(args.json, about, floor=rows, divided=divided)
+    if args.update:
+        peers.update_page("floor", rows)
+        peers.update_page("floor-divided", divided)
 
 
 def row(
@@ -64,6 +73,18 @@ def row(
         "C, loops [us]": in_c["loops", size],
         "C, tables [us]": in_c["tables", size],
         "ours / C": time / in_c[way, size],
+    }
+
+
+def in_two_threads(size: str, in_c: dict[tuple[str, str], float]) -> peers.Row:
+    """What two threads gain in C, where each draws half of a layer."""
+    one, two = in_c["tables", size], in_c["halves", size]
+    return {
+        "RBM": size.replace("x", " x "),
+        "1 thread [us]": one,
+        "2 threads [us]": two,
+        "handovers alone [us]": in_c["handovers", size],
+        "gain": one / two,
     }
 
 

@@ -57,6 +57,8 @@ def main() -> None:
             peers.show(trained[-1:])
         peers.show(trained)
     peers.save(args.json, about, directions=rows, training=trained)
+    if args.update and trained:
+        peers.update_page("natural-training", trained)
 
 
 @single_blas_thread()
@@ -121,7 +123,7 @@ def peak_memory(*, reset: bool = True) -> int:
 
 def mean_score(rbm: pp.RBM, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The mean of d log p~(v) / d theta over configurations, [parameter]."""
-    s, v = sample_scores(rbm, bits)
+    (s,), (v,) = sample_scores(rbm, bits)
     return (s @ v.T / len(bits))[factors_of_parameters(rbm)].astype(np.float64)
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, the printed table, clocks, data, the peer in its process."""
+"""What the benchmarks share: options, printed tables, clocks, data, the peer in its process."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from psiprune.core.hardware import blas_kernels, processor, vector_instructions
 from psiprune.training.contrastive_divergence import ContrastiveState
 
 HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
 BATCH, SEED = 100, 0
 Row = dict[str, float | int | str | None]
 
@@ -37,6 +38,9 @@ def options(description: str | None, **extra: Any) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there as well")
+    parser.add_argument(
+        "--update", action="store_true", help="put marked tables into docs/benchmarks.md"
+    )
     parser.add_argument(
         "--peers",
         type=Path,
@@ -95,6 +99,31 @@ def save(path: Path | None, about: dict[str, Any], **tables: Sequence[Row]) -> N
     """Write what was printed as one JSON object, if a file was asked for."""
     if path is not None:
         path.write_text(json.dumps({**about, "tables": tables}, indent=1) + "\n")
+
+
+def update_page(name: str, rows: Sequence[Row]) -> None:
+    """Replace a table of docs/benchmarks.md by rows; numbers are aligned to the right."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    numbers = [all(not isinstance(row.get(each), str) for row in rows) for each in columns]
+    lines = [columns, ["---:" if number else "---" for number in numbers]]
+    lines += [["" if row.get(k) is None else cell(row[k]) for k in columns] for row in rows]
+    replace_table(name, "".join("| " + " | ".join(line) + " |\n" for line in lines))
+
+
+def replace_table(name: str, table: str, page: Path = PAGE) -> None:
+    """Replace the table after the line `<!-- table: NAME -->` of a page by another one.
+
+    A page without this line is left as it is, with a message.
+    """
+    marker = f"<!-- table: {name} -->\n\n"
+    before, found, after = page.read_text().partition(marker)
+    if not found:
+        print(f"{page} has no line {marker.strip()!r}, so it is left as it is", file=sys.stderr)
+        return
+    rest = after.splitlines(keepends=True)
+    kept = next((k for k, line in enumerate(rest) if not line.startswith("|")), len(rest))
+    blank = "" if rest[kept : kept + 1] == ["\n"] else "\n"  # after the first table of a marker
+    page.write_text(before + marker + table + blank + "".join(rest[kept:]))
 
 
 # --- clocks -----------------------------------------------------------------------------------

@@ -64,6 +64,9 @@ def main() -> None:
     print(f"{REPLICAS} replicas of {epochs} epochs on 20,000 shots; cores: {os.cpu_count()}")
     peers.show(tables["replicas"])
     peers.save(args.json, about, **tables)
+    if args.update:
+        for name in ("size", "sparse", "replicas"):
+            peers.update_page(f"scaling-{name}", tables[name])
 
 
 def or_reason(size: peers.Row, measured: Callable[[], peers.Row]) -> peers.Row:

@@ -41,6 +41,8 @@ def main() -> None:
     else:
         print("This CPU has no AVX2: nothing to compare.")
     peers.save(args.json, about, simd=rows)
+    if args.update:
+        peers.update_page(f"simd-{gibbs_sums()}", rows)
 
 
 def works(count: int) -> list[tuple[str, Callable[[pp.RBM], Clock]]]:

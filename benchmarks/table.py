@@ -14,8 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import peers
+
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("training", "sampling", "time_to_kl", "earlier", "sparsity", "scaling", "simd", "start")
+SCRIPTS = (
+    *("training", "sampling", "time_to_kl", "earlier", "sparsity", "scaling", "simd", "start"),
+    "threads",
+)
 Cells = tuple[str, ...]
 
 
@@ -26,30 +31,44 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/bench"), help="for the JSON files"
     )
+    parser.add_argument(
+        "--update", action="store_true", help="put marked tables into docs/benchmarks.md"
+    )
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in args.only.split(","):
         file = args.folder / f"{name}.json"
         command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(file)]
-        subprocess.run(command + ["--quick"] * args.quick, check=True)
+        command += ["--quick"] * args.quick + ["--update"] * args.update
+        subprocess.run(command, check=True)
         print(flush=True)
         found[name] = json.loads(file.read_text())
     text = markdown(found)
+    if args.update:
+        for name, each in tables(found).items():
+            peers.replace_table(name, each)
     (args.folder / "table.md").write_text(text)
     print(text, end="")
 
 
 def markdown(found: dict[str, Any]) -> str:
     """The rows in which a peer or an earlier commit does the same work, each with the machine."""
-    parts = [f"{each['machine']}\n" for each in [*found.values()][:1]]
+    machine = [f"{each['machine']}\n" for each in [*found.values()][:1]]
+    return "\n".join([*machine, *tables(found).values()])
+
+
+def tables(found: dict[str, Any]) -> dict[str, str]:
+    """Both tables, where there are rows for them."""
+    made = {}
     rows = [*peer_rows(found)]
     if rows:
-        parts.append(table(("", "psiprune", "peer", "ratio", "KL: psiprune", "KL: peer"), rows))
+        head = ("", "psiprune", "peer", "ratio", "KL: psiprune", "KL: peer")
+        made["peers"] = table(head, rows)
     if "earlier" in found:
         rows = [earlier_row(row) for row in found["earlier"]["tables"]["earlier"]]
-        parts.append(table(("", "now", "then", "ratio", "KL: now", "KL: then"), rows))
-    return "\n".join(parts)
+        made["earlier"] = table(("", "now", "then", "ratio", "KL: now", "KL: then"), rows)
+    return made
 
 
 def table(head: Cells, rows: list[Cells]) -> str:

@@ -63,6 +63,9 @@ def main() -> None:
     peers.show(others)
     about |= {"goal": goal, "QuCumber [s]": theirs}
     peers.save(args.json, about, time_to_kl=rows, netket=others)
+    if args.update:
+        peers.update_page("time-to-kl", rows)
+        peers.update_page("time-to-kl-netket", others)
 
 
 def exact_kl(rbm: pp.RBM, reference: Reference) -> float:

@@ -33,6 +33,7 @@ NEVER_RUN = {
     ("docs/benchmarks.md", "env NUMBA_CPU_NAME=haswell"),
     ("docs/benchmarks.md", ".venv/bin/python benchmarks/natural.py"),
     ("docs/benchmarks.md", ".venv/bin/python benchmarks/parts.py"),
+    ("docs/benchmarks.md", ".venv/bin/python benchmarks/threads.py"),
     ("docs/gallery.md", ".venv/bin/python benchmarks/gallery.py"),
     ("docs/gallery.md", ".venv/bin/python benchmarks/exact_steps.py"),
     ("docs/install.md", "pip install"),

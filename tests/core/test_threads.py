@@ -43,6 +43,87 @@ def test_an_error_in_a_piece_comes_through() -> None:
         map_threads(lambda item: 1 / item, [1, 0, 2])
 
 
+def test_the_first_error_ends_what_other_threads_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    stop, begun = threading.Event(), []
+
+    def task(item: int) -> None:
+        begun.append(item)
+        if item == 0:
+            assert stop.wait(10)
+            raise KeyboardInterrupt  # as a training that is told to end
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        map_threads(task, range(5), stop)
+    assert sorted(begun) == [0, 1]
+
+
+def test_calls_within_tasks_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    together, alone = threading.Barrier(2), []
+
+    def name_later(_: int) -> int:
+        time.sleep(0.002)
+        return threading.get_ident()
+
+    def threads_used() -> int:
+        return len(set(map_threads(name_later, range(4))))
+
+    def task(item: int) -> int:
+        together.wait(10)
+        used = threads_used()
+        together.wait(10)
+        if item == 0:
+            return used
+        alone.append(used)
+        deadline = time.monotonic() + 10  # the other thread ends its task, and then waits
+        while (used := threads_used()) == 1 and time.monotonic() < deadline:
+            pass
+        return used
+
+    for _ in range(2):
+        assert map_threads(task, [0, 1]) == [1, 2]
+        assert alone.pop() == 1
+    assert threads_used() == 2
+
+
+def test_a_task_sees_the_context_of_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    together = threading.Barrier(2)
+
+    def task(_: int) -> str:
+        together.wait(10)
+        return str(np.geterr()["divide"])
+
+    with np.errstate(divide="raise"):
+        assert map_threads(task, range(2)) == ["raise", "raise"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a fork with threads
+def test_a_fork_has_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    together = threading.Barrier(2)
+
+    def task(item: int) -> int:
+        together.wait(10)
+        status = 0
+        if item == 0 and (child := os.fork()) == 0:
+            try:
+                both = threading.Barrier(2)
+                map_threads(lambda _: both.wait(5), range(2))
+                os._exit(7)
+            finally:
+                os._exit(1)
+        if item == 0:
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        together.wait(10)
+        return status
+
+    assert map_threads(task, range(2)) == [7, 0]
+
+
 def test_one_thread_holds_until_the_last_holder_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     here = threading.get_ident()
@@ -54,7 +135,8 @@ def test_one_thread_holds_until_the_last_holder_leaves(monkeypatch: pytest.Monke
     assert map_threads(lambda _: threading.get_ident(), range(5)) == [here] * 5
     second.__exit__(None, None, None)
     assert threads() == 3
-    assert here not in map_threads(lambda _: threading.get_ident(), range(5))
+    together = threading.Barrier(3)  # which only three threads pass
+    map_threads(lambda _: together.wait(10), range(3))
 
 
 def blas_threads() -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -105,6 +106,20 @@ def test_the_matrix_of_samples(monkeypatch: pytest.MonkeyPatch, block: int) -> N
     bits = np.random.default_rng(0).integers(0, 2, (500, 6), dtype=np.uint8)
     data = unique_configurations(bits)
     np.testing.assert_allclose(sample_fisher(rbm, data), fisher_matrix(rbm, data), atol=2e-7)
+
+
+def test_rows_and_threads_do_not_change_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = random_rbm(6, 4, seed=2)
+    data = unique_configurations(np.random.default_rng(0).integers(0, 2, (500, 6), dtype=np.uint8))
+    whole = fisher_matrix(rbm, data)
+    monkeypatch.setattr(fisher, "_ROWS", 8)  # 5 blocks
+    found = []
+    for cores in (1, 2, 3):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        found.append(fisher_matrix(rbm, data))
+    np.testing.assert_allclose(found[0], whole, atol=1e-14)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
 
 
 def test_above_the_limit_the_matrix_comes_from_samples(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,20 @@ def test_a_chain_depends_on_its_index_alone(
 
 
 @pytest.mark.usefixtures("sums")
+def test_visits_are_steps_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = random_rbm(5, 3)
+    start = np.random.default_rng(0).integers(0, 2, (250, 5), dtype=np.uint8)  # three tiles
+    chains, expected = gibbs.start_chains(rbm.compiled, start, 7), []
+    for leg in (1, 4, 2):
+        chains = gibbs.step(gibbs.step_with_flips(chains, 1), leg - 1)
+        expected.append(chains.bits)
+    for cores in (1, 2, 3):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        found = gibbs.visited(rbm.compiled, start, 7, (1, 4, 2))
+        np.testing.assert_array_equal(found, expected)
+    assert (found[0] != found[1]).any()
+
+
 def test_flips_with_huge_weights() -> None:
     # Two states of equal weight, all others e^-600 away; then one of them e^900 below the other.
     for tilt, share in ((0.0, 0.5), (-900.0, 1.0), (900.0, 0.0)):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 from machines import sparse_rbm, whole_basis
+from psiprune.rbm import likelihood
 from psiprune.rbm.likelihood import (
     data_moments,
     flatten,
@@ -57,6 +60,21 @@ def test_the_gradient_is_that_of_finite_differences(visible: int, hidden: int) -
     steps = 1e-5 * np.eye(len(x))
     differences = [(value(x + step) - value(x - step)) / 2e-5 for step in steps]
     np.testing.assert_allclose(gradient, differences, atol=1e-9)
+
+
+def test_pieces_and_threads_change_rounding_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = sparse_rbm(8, 7)
+    data = unique_configurations(np.random.default_rng(1).integers(0, 2, (250, 8), dtype=np.uint8))
+    x = flatten(rbm.mask, log_likelihood(rbm, data)[1])
+    monkeypatch.setattr(likelihood, "_PIECE", 32)  # 4 pieces of states, 6 of configurations
+    found = []
+    for cores in (1, 2, 3):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        value, gradient = log_likelihood(rbm, data)
+        found.append(np.append(flatten(rbm.mask, gradient), value))
+    np.testing.assert_allclose(found[0][:-1], x, atol=1e-14)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
 
 
 def test_vectors_and_rbms_are_one() -> None:

@@ -105,8 +105,8 @@ def test_natural_steps_average_over_true_bits(
     np.testing.assert_array_equal(found.true.bits[others], shots.bits[others])
     assert found.true.steps == TRUE_STEPS
     assert found.fisher is not None
-    scores = (mean_scores(rbm, [bits.T.astype(np.float32)]) for bits in (moved.bits, found.chains))
-    slope = flatten(rbm.mask, Moments(*(a - b for a, b in zip(*scores, strict=True))))
+    scores = zip(*mean_scores(rbm, [moved.bits], [found.chains]), strict=True)
+    slope = flatten(rbm.mask, Moments(*(a - b for a, b in scores)))
     some = moved.evenly(90)
     fisher = records_fisher(rbm, some, REPEATS, derive_seed(5, Stream.RECORDS_FISHER, 0))
     fisher += found.fisher.damping * np.eye(len(slope))
@@ -127,7 +127,7 @@ def test_true_bits_are_those_of_the_posterior() -> None:
     tiled = np.tile(shots.bits, (200, 1))
     many = TrueBits(tiled, ERROR, tiled)
     bits = many.advanced(rbm.compiled, 40, 1).bits
-    found_mean = mean_scores(rbm, [bits.T.astype(np.float32)]).visible
+    found_mean = mean_scores(rbm, [bits])[0].visible
     exact_mean = of_records.bits @ of_records.weight
     assert np.abs(found_mean - exact_mean).max() < 5 * 0.5 / np.sqrt(len(bits))
 

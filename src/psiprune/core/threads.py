@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from threadpoolctl import OpenBLASController, threadpool_limits
 
@@ -15,6 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 _lock = threading.Lock()
 _single = 0
+_occupied = 0
 
 
 def _excluded() -> int:
@@ -56,21 +58,76 @@ def map_threads(
 ) -> list[Result]:
     """Return [task(item) for item in items], computed in threads; tasks must release the GIL.
 
-    On Ctrl-C, or if a task raises, tasks that have not begun are cancelled, and `stop` is set so
-    that long tasks can check it and end early.
+    The caller and one thread for each free core take items in turn. A call within a task of
+    another one finds no core free, until threads of the other one have ended. On Ctrl-C, or if a
+    task raises, no other item is begun, and `stop` is set so that long tasks can check it and end
+    early; the first error is raised.
     """
-    number = threads()
-    if number == 1 or len(items) == 1:
-        return [task(item) for item in items]
-    pool = ThreadPoolExecutor(number)
-    try:
-        return list(pool.map(task, items))
-    except BaseException:
+    numbers = itertools.count()
+    results: list[Any] = [None] * len(items)
+    errors: list[BaseException] = []
+
+    def end(error: BaseException) -> None:
+        errors.append(error)
         if stop is not None:
             stop.set()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def work() -> None:
+        try:
+            while not errors and (number := next(numbers)) < len(items):
+                results[number] = task(items[number])
+        except BaseException as error:
+            end(error)
+
+    def help_out() -> None:
+        work()
+        _occupy(-1)
+
+    helpers = [
+        threading.Thread(target=contextvars.copy_context().run, args=(help_out,))
+        for _ in range(_occupy_free(len(items) - 1))
+    ]
+    for helper in helpers:
+        helper.start()
+    work()
+    if helpers:
+        _occupy(-1)  # the core of this thread, which waits
+        for helper in helpers:
+            while helper.is_alive():
+                try:
+                    helper.join()
+                except BaseException as error:  # Ctrl-C
+                    end(error)
+        _occupy(1)
+    if errors:
+        raise errors.pop(0)
+    return results
+
+
+def _occupy(cores: int) -> None:
+    """Count cores that threads of `map_threads` use, apart from one for each first caller."""
+    global _occupied
+    with _lock:
+        _occupied += cores
+
+
+def _occupy_free(most: int) -> int:
+    """Occupy the free cores, at most so many; return their number."""
+    global _occupied
+    with _lock:
+        number = max(0, min(most, threads() - 1 - _occupied))
+        _occupied += number
+    return number
+
+
+def _after_fork() -> None:
+    """Forget the threads of the parent process, which a fork does not have."""
+    global _lock, _occupied
+    _lock, _occupied = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 _holders = 0

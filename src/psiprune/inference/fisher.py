@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ _LEAST = 1e-10  # damping above the rounding error of the sums in F
 _MOST = 1.0  # far above any rounding error, as all derivatives lie between 0 and 1
 _PIECE = 1 << 14  # states or samples at a time
 _BLOCK = 512  # parameters at a time
+_ROWS = 96  # the same of `fisher_matrix`
+_SCORES = 1024  # samples at a time
 
 
 @single_blas_thread()
@@ -166,11 +169,7 @@ def basis_fisher(rbm: RBM, prob: Float64 | None = None) -> Float64:
 
 def sample_fisher(rbm: RBM, data: WeightedConfigurations) -> Float64:
     """Return `model_fisher` over weighted configurations, in float32 blocks in threads."""
-    given, _ = hidden_means(rbm, data)
-    s, v = (
-        np.concatenate([np.ones((1, len(data.weight))), x]).astype(np.float32)
-        for x in (given, data.bits)
-    )
+    s, v = factors_of_scores(rbm, data.bits)
     root = np.sqrt(data.weight).astype(np.float32)
     unit, site = factors_of_parameters(rbm)
     mean = ((s * root**2) @ v.T)[unit, site]
@@ -184,19 +183,23 @@ def sample_fisher(rbm: RBM, data: WeightedConfigurations) -> Float64:
     return fill_symmetric(len(unit), derivatives)
 
 
-def fill_symmetric(size: int, rows: Callable[[slice], NDArray[np.float32]]) -> Float64:
-    """Return A A^T in blocks, in threads; `rows` returns some rows of A in float32."""
+def fill_symmetric(
+    size: int, rows: Callable[[slice], NDArray[np.floating]], block: int = _BLOCK
+) -> Float64:
+    """Return A A^T in blocks, in threads; `rows` returns some rows of A, at most `block`."""
     product = np.empty((size, size))
 
     def fill(corner: tuple[int, int]) -> None:
-        i, j = (slice(first, first + _BLOCK) for first in corner)
+        i, j = (slice(first, first + block) for first in corner)
         one = rows(i)
         other = one if i == j else rows(j)
         product[i, j] = one @ other.T
         product[j, i] = product[i, j].T
 
-    blocks = range(0, size, _BLOCK)
-    map_threads(fill, [(i, j) for i in blocks for j in blocks if i <= j])
+    blocks = range(0, size, block)
+    # The least work last: on the diagonal half of a block is computed.
+    corners = [(i, j) for i in blocks for j in blocks if i < j]
+    map_threads(fill, corners + [(i, i) for i in blocks])
     return product
 
 
@@ -276,6 +279,26 @@ def factors_of_parameters(rbm: RBM) -> tuple[NDArray[np.int64], NDArray[np.int64
     return unit, site
 
 
+def factors_of_scores(
+    rbm: RBM, bits: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return s [1 + unit, sample] and v [1 + site, sample] of configurations, with s_0 = v_0 = 1.
+
+    `bits` are of any type, [site, sample]; in pieces, in threads.
+    """
+    sites, count = bits.shape
+    s, v = (np.ones((1 + units, count), np.float32) for units in (rbm.hidden, sites))
+
+    def fill(first: int) -> None:
+        part = slice(first, first + _SCORES)
+        some = bits[:, part].astype(np.float64)
+        s[1:, part], _ = hidden_means(rbm, WeightedConfigurations(some, np.ones(some.shape[1])))
+        v[1:, part] = some
+
+    map_threads(fill, range(0, count, _SCORES))
+    return s, v
+
+
 def _bits_of(sites: int) -> Float64:
     """Return 1 and the bits of every configuration, [2^sites, 1 + site]."""
     bits = (np.arange(1 << sites)[:, None] >> np.arange(sites)) & 1
@@ -290,8 +313,16 @@ def fisher_matrix(rbm: RBM, data: WeightedConfigurations) -> Float64:
     the model this is its Fisher information (Amari, Neural Comput. 10, 251 (1998)).
     """
     given, _ = hidden_means(rbm, data)
-    hidden, visible = np.nonzero(rbm.mask)
-    features = np.concatenate([given[hidden] * data.bits[visible], data.bits, given])
-    features -= (features @ data.weight)[:, None]
-    features *= np.sqrt(data.weight)
-    return features @ features.T
+    ones = np.ones((1, len(data.weight)))
+    s, v = (np.concatenate([ones, factor]) for factor in (given, data.bits))
+    unit, site = factors_of_parameters(rbm)
+    features, root = np.empty((len(unit), len(data.weight))), np.sqrt(data.weight)
+
+    def fill(first: int) -> None:
+        part = slice(first, first + _ROWS)
+        rows = np.multiply(s[unit[part]], v[site[part]], out=features[part])
+        rows -= (rows @ data.weight)[:, None]
+        rows *= root
+
+    map_threads(fill, range(0, len(features), _ROWS))
+    return fill_symmetric(len(features), lambda part: features[part], _ROWS)

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.threads import map_threads, single_blas_thread
-from psiprune.inference.fisher import factors_of_parameters
-from psiprune.rbm.likelihood import WeightedConfigurations, hidden_means
+from psiprune.inference.fisher import factors_of_parameters, factors_of_scores
 from psiprune.rbm.model import RBM
 
 if TYPE_CHECKING:
@@ -80,10 +79,7 @@ class Conjugate(NamedTuple):
 
 def sample_scores(rbm: RBM, bits: NDArray[np.uint8]) -> Scores:
     """Return the factors of the scores of configurations [sample, site]."""
-    data = WeightedConfigurations(bits.T.astype(np.float64), np.ones(len(bits)))
-    given, _softplus = hidden_means(rbm, data)
-    ones = np.ones((1, len(bits)))
-    return Scores(*(np.concatenate([ones, x])[None].astype(np.float32) for x in (given, data.bits)))
+    return Scores(*(factor[None] for factor in factors_of_scores(rbm, bits.T)))
 
 
 @single_blas_thread()
@@ -102,7 +98,7 @@ def damped_fisher(rbm: RBM, scores: Scores, damping: float) -> DampedFisher:
     """
     place = factors_of_parameters(rbm)
     fisher = _fisher_product(scores, place)
-    (s, s_axes), (v, v_axes) = (_second_moments(factor.mean(axis=0)) for factor in scores)
+    (s, s_axes), (v, v_axes) = map_threads(_second_moments, scores)
     spectrum = np.outer(s, v) + damping
 
     def precondition(x: Float64) -> Float64:
@@ -170,7 +166,7 @@ def _fisher_product(scores: Scores, place: tuple[NDArray[np.int64], NDArray[np.i
             s, v = scores.hidden[..., part], scores.bits[..., part]
             return (weigh(s, v) @ v.swapaxes(1, 2)).sum(axis=0, dtype=np.float64)
 
-        total: Float64 = np.sum(map_threads(sums, pieces), axis=0)
+        total: Float64 = sum(map_threads(sums, pieces), np.zeros(()))
         return total[place] / (draws * count)
 
     mean = mean_of(lambda s, _: s)
@@ -191,6 +187,7 @@ def _fisher_product(scores: Scores, place: tuple[NDArray[np.int64], NDArray[np.i
 
 
 def _second_moments(factor: Float32) -> tuple[Float64, Float64]:
-    """Return eigenvalues and eigenvectors of E[x x^T], with x a factor [unit, sample]."""
+    """Return eigenvalues and axes of E[x x^T], with x the mean over draws [draw, unit, sample]."""
+    factor = factor.mean(axis=0)
     values, axes = np.linalg.eigh((factor @ factor.T).astype(np.float64) / factor.shape[1])
     return np.maximum(values, 0.0), axes

@@ -8,6 +8,7 @@ as lists of neighbours, so a pruned weight saves a vector operation. Chains are 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,12 @@ class Layer(NamedTuple):
 
 def graph_of(mask: NDArray[np.bool_]) -> Graph:
     """Return the graph of a mask [hidden, visible]."""
-    way = gibbs_sums()
+    return _graph_of(mask.tobytes(), mask.shape, gibbs_sums())
+
+
+@lru_cache(maxsize=8)  # each step of a training has a new RBM with the same mask
+def _graph_of(content: bytes, shape: tuple[int, int], way: str) -> Graph:
+    mask = np.frombuffer(content, bool).reshape(shape)
     tables = tables_of(mask, registers_of(way, mask.shape[1])) if way != "loops" else ()
     rows, columns = (axis.astype(np.int32) for axis in np.nonzero(mask))
     by_column = np.lexsort((rows, columns)).astype(np.int32)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from psiprune.core.repr import one_line
 from psiprune.core.threads import map_threads
 from psiprune.kernels import enumeration, gibbs, layout
 
-# Small enough to divide few tiles evenly, large enough that threads add little overhead.
-_TILES_PER_TASK, _LEAST_TASKS = 8, 8
+# Most tiles of a task, large enough that threads add little overhead; a multiple of so many tasks,
+# which 2, 4 and 8 threads share evenly.
+_TILES_PER_TASK, _TASKS = 8, 8
 
 
 @one_line
@@ -96,15 +98,50 @@ def step_with_flips(chains: Chains, steps: int) -> Chains:
 def _step(chains: Chains, steps: int, kernel: Callable[..., None]) -> Chains:
     state = chains.state.copy()
     key = stream_key(chains.seed, Stream.GIBBS, chains.steps)
-    tiles = max(1, min(_TILES_PER_TASK, len(state) // _LEAST_TASKS))
-
     graph, params = chains.compiled.graph, chains.compiled.params
 
-    def run(first: int) -> None:
-        kernel(state[first : first + tiles], steps, graph, params, first, key, layout.WIDE)
+    def run(tiles: slice) -> None:
+        kernel(state[tiles], steps, graph, params, tiles.start, key, layout.WIDE)
 
-    map_threads(run, range(0, len(state), tiles))
+    map_threads(run, _shares(len(state)))
     return replace(chains, state=state, steps=chains.steps + steps)
+
+
+def _shares(tiles: int) -> list[slice]:
+    """Return the tiles of each task, nearly as many in each; no random number depends on them."""
+    tasks = min(tiles, _TASKS * -(-tiles // (_TASKS * _TILES_PER_TASK)))
+    ends = np.linspace(0, tiles, tasks + 1).astype(int).tolist()
+    return [slice(*pair) for pair in pairwise(ends)]
+
+
+def visited(
+    compiled: CompiledRBM, start: NDArray[np.uint8], seed: int, legs: Sequence[int]
+) -> list[NDArray[np.uint8]]:
+    """Return the states of chains [chain, site] after each of several legs of so many steps.
+
+    The first step of a leg begins with a global flip or none. The same as `step_with_flips` and
+    `step` in turn, but each thread takes its chains all the way and converts them.
+    """
+    calls, done = [], 0
+    for leg in legs:
+        for kernel, steps in ((gibbs.gibbs_with_flips, 1), (gibbs.gibbs, leg - 1)):
+            calls.append((kernel, steps, stream_key(seed, Stream.GIBBS, done)))
+            done += steps
+    states = [np.empty_like(start) for _ in legs]
+    lanes = layout.lanes_of(layout.WIDE)
+    graph, params = compiled.graph, compiled.params
+
+    def run(tiles: slice) -> None:
+        some = slice(tiles.start * lanes, tiles.stop * lanes)
+        chains = tiles_of(start[some])
+        for number, (kernel, steps, key) in enumerate(calls):
+            kernel(chains, steps, graph, params, tiles.start, key, layout.WIDE)
+            if number % 2 == 1:
+                out = states[number // 2][some]
+                out[:] = bits_of(chains, len(out))
+
+    map_threads(run, _shares(-(-len(start) // lanes)))
+    return states
 
 
 def exact_draws(

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
 from psiprune.core.repr import one_line
+from psiprune.core.threads import map_threads
 from psiprune.data.shots import Shots, unique_rows
 from psiprune.kernels import enumeration
 from psiprune.rbm.model import RBM
 
 Float64 = NDArray[np.float64]
+_PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
 
 
 @one_line
@@ -48,17 +50,30 @@ def unique_configurations(data: Shots | NDArray[np.uint8]) -> WeightedConfigurat
 
 def hidden_means(rbm: RBM, data: WeightedConfigurations) -> tuple[Float64, float]:
     """Return p(h_j = 1 | v), [hidden, configuration], and E[sum_j log(1 + exp(c_j + W_j.v))]."""
-    given = rbm.weights @ data.bits + rbm.hidden_bias[:, None]
-    return given, enumeration.sigmoid_in_place(given, data.weight)
+    given = np.empty((rbm.hidden, len(data.weight)))
+
+    def fill(first: int) -> float:
+        part = slice(first, first + _PIECE)
+        some = rbm.weights @ data.bits[:, part] + rbm.hidden_bias[:, None]
+        softplus: float = enumeration.sigmoid_in_place(some, data.weight[part])
+        given[:, part] = some
+        return softplus
+
+    return given, sum(map_threads(fill, range(0, len(data.weight), _PIECE)))
 
 
 def data_moments(rbm: RBM, data: WeightedConfigurations) -> tuple[float, Moments]:
     """Return E_data[log p~(v)] and averages over data, with p(h_j = 1 | v) for h_j."""
     given, softplus = hidden_means(rbm, data)
-    weighted = given * data.weight
-    visible = data.bits @ data.weight
-    value = float(rbm.visible_bias @ visible + softplus)
-    return value, Moments(weighted @ data.bits.T, visible, weighted.sum(axis=1))
+
+    def sums(first: int) -> tuple[Float64, Float64, Float64]:
+        part = slice(first, first + _PIECE)
+        bits, weight = data.bits[:, part], data.weight[part]
+        weighted = given[:, part] * weight
+        return weighted @ bits.T, bits @ weight, weighted.sum(axis=1)
+
+    moments = _added(map_threads(sums, range(0, len(data.weight), _PIECE)))
+    return float(rbm.visible_bias @ moments.visible + softplus), moments
 
 
 def model_moments(rbm: RBM) -> tuple[float, Moments]:
@@ -73,15 +88,21 @@ def model_moments(rbm: RBM) -> tuple[float, Moments]:
             f"rbm: exact averages need a layer of at most {EXACT_GRADIENT_UNITS} units, found "
             f"{rbm.visible} visible and {rbm.hidden} hidden; train with method 'natural' or 'pcd'"
         )
-    states = ((np.arange(1 << units) >> np.arange(units)[:, None]) & 1).astype(np.float64)
     if rbm.hidden <= rbm.visible:
         log_weight = enumeration.log_marginals_all(rbm.weights.T, rbm.hidden_bias, rbm.visible_bias)
         log_z, prob = _normalise(log_weight)
-        given = rbm.weights.T @ states + rbm.visible_bias[:, None]
-        enumeration.sigmoid_in_place(given, prob)
-        given *= prob
-        return log_z, Moments(states @ given.T, given.sum(axis=1), states @ prob)
+
+        def sums(first: int) -> tuple[Float64, Float64, Float64]:
+            some = prob[first : first + _PIECE]
+            states = _states(units, first, len(some))
+            given = rbm.weights.T @ states + rbm.visible_bias[:, None]
+            enumeration.sigmoid_in_place(given, some)
+            given *= some
+            return states @ given.T, given.sum(axis=1), states @ some
+
+        return log_z, _added(map_threads(sums, range(0, len(prob), _PIECE)))
     log_z, prob = _normalise(rbm.log_prob_all())
+    states = _states(units, 0, len(prob))
     return log_z, data_moments(rbm, WeightedConfigurations(states, prob))[1]
 
 
@@ -108,6 +129,16 @@ def from_vector(rbm: RBM, vector: Float64) -> RBM:
     weights[rbm.mask] = vector[: rbm.number_of_weights]
     visible_bias, hidden_bias = np.split(vector[rbm.number_of_weights :], [rbm.visible])
     return RBM(weights, visible_bias, hidden_bias, rbm.mask)
+
+
+def _states(units: int, first: int, count: int) -> Float64:
+    """Return the bits of `count` consecutive states of a layer, [unit, state]."""
+    numbers = np.arange(first, first + count)
+    return ((numbers >> np.arange(units)[:, None]) & 1).astype(np.float64)
+
+
+def _added(pieces: list[tuple[Float64, Float64, Float64]]) -> Moments:
+    return Moments(*(sum(parts[1:], parts[0]) for parts in zip(*pieces, strict=True)))
 
 
 def _normalise(log_weight: Float64) -> tuple[float, Float64]:

@@ -246,12 +246,17 @@ def _sample(data: WeightedConfigurations, seed: int, epoch: int) -> WeightedConf
     import numpy as np
 
     from psiprune.core.random import Stream, generator_for
+    from psiprune.core.threads import map_threads
     from psiprune.rbm.likelihood import WeightedConfigurations
 
     if len(data.weight) <= _FISHER_SAMPLE:
         return data
     generator = generator_for(seed, Stream.FISHER_SUBSET, epoch)
     cumulative = np.cumsum(data.weight)
-    drawn = np.searchsorted(cumulative, generator.random(_FISHER_SAMPLE) * cumulative[-1])
-    weight = np.full(_FISHER_SAMPLE, 1.0 / _FISHER_SAMPLE)
-    return WeightedConfigurations(data.bits[:, drawn], weight)
+    where = generator.random(_FISHER_SAMPLE) * cumulative[-1]
+
+    def draw(part: NDArray[np.float64]) -> NDArray[np.float64]:
+        return data.bits[:, np.searchsorted(cumulative, part)]
+
+    bits = np.concatenate(map_threads(draw, np.array_split(where, 8)), axis=1)
+    return WeightedConfigurations(bits, np.full(_FISHER_SAMPLE, 1.0 / _FISHER_SAMPLE))

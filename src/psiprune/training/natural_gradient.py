@@ -47,7 +47,7 @@ VISITS = 3
 _SHOTS_PER_CHAIN, _MOST_PARTS = 2, 10
 _PIECE = 8192  # configurations per task; fixed, so that sums are the same on any number of cores
 
-Pieces = Sequence[NDArray[np.float32]]
+Bits = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +55,7 @@ class NaturalState:
     """The state after a step.
 
     Attributes:
-        data: parts of the shots, of which each step uses one, in pieces, float32
-            [site, configuration].
+        data: parts of the shots, of which each step uses one, uint8 [shot, site].
         seed: random seed of the training.
         epoch: steps done.
         rbm: the current RBM.
@@ -67,11 +66,11 @@ class NaturalState:
         tie: the projector on parameters that have the symmetry, if any.
     """
 
-    data: Sequence[Pieces]
+    data: Sequence[Bits]
     seed: int
     epoch: int
     rbm: RBM
-    chains: NDArray[np.uint8]
+    chains: Bits
     gradient: NDArray[np.float64] | None
     fisher: Metric | None
     true: TrueBits | None = None
@@ -223,10 +222,10 @@ class NaturalGradient(Method):
         generator = generator_for(seed, Stream.NATURAL_START)
         chosen = generator.integers(0, len(shots), self.chains)
         true = None if shots.readout is None else start_true_bits(shots)
-        data: list[Pieces] = []
+        data: list[Bits] = []
         if true is None:  # each part has shots from the whole set, which may be sorted
             parts = parts_of(len(shots), self.chains)
-            data = [_pieces(shots.bits[first::parts]) for first in range(parts)]
+            data = [np.ascontiguousarray(shots.bits[first::parts]) for first in range(parts)]
         start, tie = tied(rbm, self.symmetry), projector(rbm.mask, self.symmetry)
         return NaturalState(data, seed, 0, start, shots.bits[chosen], None, None, true, tie)
 
@@ -248,9 +247,8 @@ class NaturalGradient(Method):
             data = state.data[state.epoch % len(state.data)]
         else:
             true = true.advanced(rbm.compiled, TRUE_STEPS, state.seed, state.part)
-            data = _pieces(true.bits[state.part])
-        model = [piece for bits in visited for piece in _pieces(bits)]
-        scores = zip(mean_scores(rbm, data), mean_scores(rbm, model), strict=True)
+            data = true.bits[state.part]
+        scores = zip(*mean_scores(rbm, [data], visited), strict=True)
         gradient = flatten(rbm.mask, Moments(*(data - model for data, model in scores)))
         x, tie = to_vector(rbm), state.tie
         gradient[: rbm.number_of_weights] -= self.weight_decay * x[: rbm.number_of_weights]
@@ -289,15 +287,12 @@ class NaturalGradient(Method):
         )
         return after, NaturalInfo(rate, moved, shortened, age)
 
-    def visits(self, rbm: RBM, start: NDArray[np.uint8], seed: int) -> list[NDArray[np.uint8]]:
+    def visits(self, rbm: RBM, start: Bits, seed: int) -> list[Bits]:
         """Return the states of chains after each third of their Gibbs steps, [chain, site]."""
         from psiprune.rbm import gibbs
 
-        chains, visited = gibbs.start_chains(rbm.compiled, start, seed), []
-        for steps in np.diff(np.linspace(0, self.steps, min(VISITS, self.steps) + 1).astype(int)):
-            chains = gibbs.step(gibbs.step_with_flips(chains, 1), int(steps) - 1)
-            visited.append(chains.bits)
-        return visited
+        ends = np.linspace(0, self.steps, min(VISITS, self.steps) + 1).astype(int)
+        return gibbs.visited(rbm.compiled, start, seed, np.diff(ends).tolist())
 
 
 def parts_of(shots: int, chains: int) -> int:
@@ -305,11 +300,12 @@ def parts_of(shots: int, chains: int) -> int:
     return min(_MOST_PARTS, max(1, shots // (_SHOTS_PER_CHAIN * chains)))
 
 
-def mean_scores(rbm: RBM, pieces: Pieces) -> Moments:
+def mean_scores(rbm: RBM, *samples: Sequence[Bits]) -> list[Moments]:
     """Return the averages of s_j v_i [hidden, visible], v_i and s_j, with s_j = p(h_j = 1 | v).
 
-    For sparse masks s_j v_i is 0 where there is no weight. `pieces` of configurations are float32
-    [site, configuration]. Products are in float32, sums over pieces in float64.
+    For sparse masks s_j v_i is 0 where there is no weight. Each of the `samples` is one or several
+    arrays of configurations [configuration, site]. Products are in float32, sums over pieces of
+    the arrays in float64.
     """
     from psiprune.core.threads import map_threads
     from psiprune.rbm.edges import edges_of, is_sparse, sigmoid
@@ -319,33 +315,42 @@ def mean_scores(rbm: RBM, pieces: Pieces) -> Moments:
     sparse, edges = is_sparse(rbm.number_of_weights, rbm.visible, rbm.hidden), edges_of(rbm.mask)
     if sparse:
         weights = weights[rbm.mask]
-
-    def sums_over(bits: NDArray[np.float32]) -> Moments:
-        if sparse:
-            hidden = sigmoid(edges.inputs(weights, bias, bits))
-        else:
-            hidden = weights @ bits
-            hidden += bias[:, None]
-            hidden = sigmoid(hidden)
-        both = edges.products(hidden, bits) if sparse else hidden @ bits.T
-        sums = both, bits.sum(axis=1), hidden.sum(axis=1)
-        return Moments(*(total.astype(np.float64) for total in sums))
-
-    parts = map_threads(sums_over, pieces)
-    count = sum(bits.shape[1] for bits in pieces)
-    means = Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
-    if sparse:
-        both = np.zeros(rbm.mask.shape)
-        both[rbm.mask] = means.visible_hidden
-        means = means._replace(visible_hidden=both)
-    return means
-
-
-def _pieces(bits: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    return [
-        np.ascontiguousarray(bits[first : first + _PIECE].T, dtype=np.float32)
+    pieces = [
+        (number, bits[first : first + _PIECE])
+        for number, arrays in enumerate(samples)
+        for bits in arrays
         for first in range(0, len(bits), _PIECE)
     ]
+    sums: list[Moments | None] = [None] * len(pieces)
+
+    def sum_piece(k: int) -> None:
+        if sparse:
+            v = np.ascontiguousarray(pieces[k][1].T, dtype=np.float32)
+            hidden = sigmoid(edges.inputs(weights, bias, v))
+            both = edges.products(hidden, v)
+        else:
+            v = pieces[k][1].astype(np.float32).T
+            hidden = weights @ v
+            hidden += bias[:, None]
+            hidden = sigmoid(hidden)
+            both = hidden @ v.T
+        totals = both, v.sum(axis=1), hidden.sum(axis=1)
+        sums[k] = Moments(*(total.astype(np.float64) for total in totals))
+
+    # Large ones first, lest a thread begins one when the others have nothing left to do.
+    map_threads(sum_piece, sorted(range(len(pieces)), key=lambda k: -len(pieces[k][1])))
+
+    def means_of(number: int) -> Moments:
+        count = sum(len(bits) for bits in samples[number])
+        parts = (each for each, (of, _) in zip(sums, pieces, strict=True) if of == number)
+        means = Moments(*(np.sum(totals, axis=0) / count for totals in zip(*parts, strict=True)))
+        if sparse:
+            both = np.zeros(rbm.mask.shape)
+            both[rbm.mask] = means.visible_hidden
+            means = means._replace(visible_hidden=both)
+        return means
+
+    return [means_of(number) for number in range(len(samples))]
 
 
 def _check_parameters(parameters: int) -> None:
