@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -198,6 +200,21 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert sorted(names) == sorted(pp.__all__)
     listed = re.findall(r"`(\w+)`", (DOCS / "api.md").read_text().partition("| Topic")[2])
     assert sorted(listed) == sorted(pp.__all__)
+
+
+def test_whoever_cites_gets_this_version() -> None:
+    """And Zenodo the fields that it requires of an upload (developers.zenodo.org)."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = dict(
+        re.findall(r"^([\w-]+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    )
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert {"cff-version", "message", "title"} <= set(citation)
+    zenodo = json.loads((ROOT / ".zenodo.json").read_text())
+    assert zenodo["license"] == project["license"]
+    assert all(zenodo[key] for key in ("title", "upload_type", "description", "creators"))
+    assert all(each["name"] for each in zenodo["creators"])
 
 
 def test_the_pages_of_commands_take_them_from_the_app() -> None:
