@@ -217,6 +217,13 @@ def test_whoever_cites_gets_this_version() -> None:
     assert all(each["name"] for each in zenodo["creators"])
 
 
+def test_docstrings_have_the_headings_that_the_site_knows() -> None:
+    """Under another one, such as Example, a doctest becomes a quotation."""
+    wrong = re.compile(r"^ +(Example|Usage|Return|Raise|Yield|Arg|Attribute|Warn):$", re.MULTILINE)
+    found = [str(file) for file in (ROOT / "src").rglob("*.py") if wrong.search(file.read_text())]
+    assert found == []
+
+
 def test_the_pages_of_commands_take_them_from_the_app() -> None:
     """The options are never written by hand: the site asks the app, as this test does."""
     pages = {page.stem: page.read_text() for page in sorted((DOCS / "cli").glob("*.md"))}
@@ -229,6 +236,8 @@ def test_the_pages_of_commands_take_them_from_the_app() -> None:
     assert "- `--learning-rate FLOAT`: learning rate in the first step" in made["Model"]
     assert "```bash\npsiprune mask break cluster.txt" in made["Model"]
     assert hooks.on_page_markdown("<!-- commands: Shell -->") == made["Shell"]
+    linked = "[on GitHub](../notebooks/a-b.ipynb)"
+    assert hooks.on_page_markdown(linked) == "[on GitHub](../notebooks/a-b.md)"
 
 
 def test_brackets_of_averages_are_not_taken_for_tags() -> None:
