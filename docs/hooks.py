@@ -88,7 +88,8 @@ def commands(group: str) -> str:
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Put the commands in the place of `<!-- commands: GROUP -->`."""
+    """Put the commands in the place of `<!-- commands: GROUP -->`, and link pages of notebooks."""
+    markdown = re.sub(r"(\]\([./]*notebooks/[\w-]+)\.ipynb\)", r"\1.md)", markdown)
     return re.sub(r"<!-- commands: (\w+) -->", lambda found: commands(found[1]), markdown)
 
 

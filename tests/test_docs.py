@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -201,6 +203,28 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert sorted(listed) == sorted(pp.__all__)
 
 
+def test_whoever_cites_gets_this_version() -> None:
+    """And Zenodo the fields that it requires of an upload (developers.zenodo.org)."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = dict(
+        re.findall(r"^([\w-]+): (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    )
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert {"cff-version", "message", "title"} <= set(citation)
+    zenodo = json.loads((ROOT / ".zenodo.json").read_text())
+    assert zenodo["license"] == project["license"]
+    assert all(zenodo[key] for key in ("title", "upload_type", "description", "creators"))
+    assert all(each["name"] for each in zenodo["creators"])
+
+
+def test_docstrings_have_the_headings_that_the_site_knows() -> None:
+    """Under another one, such as Example, a doctest becomes a quotation."""
+    wrong = re.compile(r"^ +(Example|Usage|Return|Raise|Yield|Arg|Attribute|Warn):$", re.MULTILINE)
+    found = [str(file) for file in (ROOT / "src").rglob("*.py") if wrong.search(file.read_text())]
+    assert found == []
+
+
 def test_the_pages_of_commands_take_them_from_the_app() -> None:
     """The options are never written by hand: the site asks the app, as this test does."""
     pages = {page.stem: page.read_text() for page in sorted((DOCS / "cli").glob("*.md"))}
@@ -213,6 +237,8 @@ def test_the_pages_of_commands_take_them_from_the_app() -> None:
     assert "- `--learning-rate FLOAT`: learning rate in the first step" in made["Model"]
     assert "```bash\npsiprune mask break cluster.txt" in made["Model"]
     assert hooks.on_page_markdown("<!-- commands: Shell -->") == made["Shell"]
+    linked = "[on GitHub](../notebooks/a-b.ipynb)"
+    assert hooks.on_page_markdown(linked) == "[on GitHub](../notebooks/a-b.md)"
 
 
 def test_brackets_of_averages_are_not_taken_for_tags() -> None:

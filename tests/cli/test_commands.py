@@ -33,8 +33,9 @@ def test_ground_state(tmp_path: Path) -> None:
     assert state.model == pp.TFIM(sites=5, field=0.7)
     assert state.energy == found["energy"]
     assert found["largest_bond"] == max(state.bond_dimensions)
-    line = text_of(tiny.call("ground-state", "--sites", "2", "--out", tmp_path / "two.nc"))
-    assert line.count("\n") == 1
+    made = text_of(tiny.call("ground-state", "--sites", "2", "--out", tmp_path / "two.nc"))
+    line, then = made.splitlines()
+    assert then.split()[:3] == ["next:", "psiprune", "sample"]
     assert "2 sites, E = -2.2360679775" in line
 
 
@@ -285,8 +286,9 @@ def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("psiprune.experiments.figures.study.study_figure", lambda _: None)
     monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [Path("figure.png")])
     out = text_of(tiny.call("study", "--config", folder / "config.toml", "--out", folder))
-    assert out.startswith("h/J = 1\npruned  weights")
-    assert out.endswith(f"{folder}: study.nc, figure.png\n")
+    assert out.startswith("h/J = 1: ")
+    assert "\n\nh/J = 1\npruned  weights" in out
+    assert f"\n{folder}: study.nc, figure.png\nnext: psiprune info" in out
     after = tiny.contents(folder)
     made = [file for file in before if "h=" in file]
     assert {name: after[name] for name in made} == {name: before[name] for name in made}

@@ -36,7 +36,9 @@ def numbers(*arguments: object) -> dict[str, Any]:
 
 
 def lines(*arguments: object) -> list[str]:
-    return text_of(tiny.call("info", *arguments)).splitlines()
+    """The description that is printed, without the line of the next command."""
+    printed = text_of(tiny.call("info", *arguments)).splitlines()
+    return printed[:-1] if printed[-1].startswith("next: ") else printed
 
 
 Kind = TypeVar("Kind")
@@ -81,6 +83,23 @@ def test_shots_of_other_programs(stages: Path, tmp_path: Path) -> None:
     assert numbers(tmp_path / "a.b8", "--qubits", 4) == found
     np.savetxt(tmp_path / "spins.txt", 1 - 2.0 * bits, fmt="%d")
     assert numbers(tmp_path / "spins.txt", "--spin")["distinct"] == found["distinct"]
+
+
+@pytest.mark.parametrize(
+    ("name", "then"),
+    [
+        ("shots.nc", "reconstruct {} -o result"),
+        ("state.nc", "sample {} -o {}-shots.nc"),
+        ("pruned.nc", "evaluate {} SHOTS"),
+    ],
+)
+def test_the_next_command_ends_the_output(
+    stages: Path, monkeypatch: pytest.MonkeyPatch, name: str, then: str
+) -> None:
+    monkeypatch.chdir(stages)
+    command = then.format(name, name.removesuffix(".nc"))
+    assert text_of(tiny.call("info", name)).splitlines()[-1] == f"next: psiprune {command}"
+    assert "next" not in json_of(tiny.call("info", name, "--json"))
 
 
 def test_warnings_come_last(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from psiprune.cli.help import Help
 from psiprune.cli.streams import encodable, tell
 from psiprune.core.exceptions import CacheWarning, InputError, PsipruneError, TrainingWarning
 from psiprune.core.settings import Settings, check_numbers
-from psiprune.core.text import command_lines, escape
+from psiprune.core.text import escape
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.provenance import describe_machine
 from psiprune.io.toml import read_toml
@@ -27,8 +27,6 @@ from psiprune.training.method import Method
 from psiprune.training.methods import as_method
 
 Chosen = TypeVar("Chosen", bound=Settings)
-#: Columns of what is printed.
-_WIDTH = 100
 Flat = Parameter(name="*")
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 
@@ -199,7 +197,7 @@ def show(numbers: dict[str, Any], text: str, as_json: bool, then: str = "") -> N
         if as_json:
             print(json_format.dumps(_plain(numbers), allow_nan=False))
         else:
-            text += "\n" + "\n".join(command_lines(f"next: {then}", _WIDTH)) if then else ""
+            text += f"\nnext: {then}" if then else ""
             print(encodable(escape(text, keep="\n"), sys.stdout))
 
 

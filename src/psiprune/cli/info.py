@@ -86,8 +86,8 @@ def _next(description: object, file: Path) -> str:
     from psiprune.data.diagnostics import ShotsDescription
     from psiprune.inspect.descriptions import RBMDescription, StateDescription
 
-    if getattr(description, "warnings", ()):
-        return ""  # what they name comes first
+    if getattr(description, "warnings", ()) or not Path(file).is_file():
+        return ""  # what they name comes first; a pipe is read only once
     made = Path(file).with_suffix("")
     if isinstance(description, ShotsDescription):
         return command_line("reconstruct", file, "-o", "result")

@@ -121,7 +121,7 @@ def pauli_sum(text: str, sites: int) -> Hamiltonian:
         InputError: the text has another form, a coefficient is not a real number, a letter is
             unknown, a site is out of range or occurs twice in a string, or nothing remains.
 
-    Example:
+    Examples:
         >>> pauli_sum("sum_i Z_i Z_{i+1} - 0.5 X0", 3)
         Hamiltonian(sites=3, terms=3: 1.0 [Z0 Z1] + -0.5 [X0] + 1.0 [Z1 Z2])
     """

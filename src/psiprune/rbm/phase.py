@@ -46,7 +46,7 @@ class PhaseRBM:
     Raises:
         InputError: the RBMs have different numbers of sites.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> flat, turn = (RBM(np.zeros((1, 1)), [b], np.zeros(1)) for b in (0.0, np.pi))
         >>> PhaseRBM(flat, turn).probabilities("Y").round(3)  # (|0> + i |1>) / sqrt(2)

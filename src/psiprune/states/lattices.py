@@ -42,7 +42,7 @@ def lattice_positions(
     Raises:
         InputError: there is no such kind, or a number is out of range.
 
-    Example:
+    Examples:
         >>> lattice_positions("square", 2, 2).tolist()
         [[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
     """

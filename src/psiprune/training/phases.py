@@ -80,7 +80,7 @@ def train_phases(
         TrainingWarning: equally likely fits are different states, of a fidelity below 0.9: the
             bases do not determine the phases. Or no other fit has found the likeliest state.
 
-    Example:
+    Examples:
         >>> import psiprune as pp
         >>> bits, bases = [[0], [1], [0], [0], [0], [1]], ["Z", "Z", "Y", "Y", "X", "X"]
         >>> pp.train_phases(pp.Shots(bits, basis=bases), starts=1).probabilities("Y").round(2)

@@ -60,9 +60,11 @@ def test_a_file_given_twice_is_refused(tmp_path: Path) -> None:
 def test_the_line(tmp_path: Path) -> None:
     done = tiny.call("import", "quera", FIXTURES / "quera_braket.json", "-o", tmp_path / "a.nc")
     facts = ("21 shots", "5 sites", "1 file", "quera", "1 failed", "2 missing atoms", "Rydberg")
-    check_refusal(done.out.rstrip("\n"), "a.nc", *facts)
+    line, then = done.out.splitlines()
+    check_refusal(line, "a.nc", *facts)
+    assert then == f"next: psiprune info {tmp_path / 'a.nc'}"
     done = tiny.call("import", "auto", FIXTURES / "stim.01", "-o", tmp_path / "b.nc")
-    check_facts(done.out.rstrip("\n"), "24 shots", "10 sites", "stim-01", "left out: none")
+    check_facts(done.out.splitlines()[0], "24 shots", "10 sites", "stim-01", "left out: none")
 
 
 @pytest.mark.parametrize(
