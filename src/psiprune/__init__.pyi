@@ -7,6 +7,7 @@ __all__ = [
     "TFIM2D",
     "XXZ",
     "AblationSettings",
+    "BasesSettings",
     "Confusion",
     "ConvergenceError",
     "DivergenceError",
@@ -27,6 +28,7 @@ __all__ = [
     "PauliBases",
     "PhaseLevel",
     "PhaseRBM",
+    "PhaseReconstruction",
     "PhaseReport",
     "PruneSettings",
     "PsipruneError",
@@ -168,6 +170,8 @@ from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .rbm.vertex_cut import vertex_cut
 from .reconstruction.api import reconstruct
+from .reconstruction.bases.result import PhaseReconstruction
+from .reconstruction.bases.settings import BasesSettings
 from .reconstruction.identifiability import Identifiability, identifiability
 from .reconstruction.result import Reconstruction, load_reconstruction
 from .reconstruction.settings import ReconstructSettings

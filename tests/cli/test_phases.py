@@ -84,6 +84,9 @@ def test_the_report_is_that_of_vectors(folder: Path) -> None:
     psi, other = rbm.vector, state.to_vector()
     means = [(each.conj() @ y1 @ each).real for each in (psi, other)]
     assert report.observables["Y1"] == pytest.approx(tuple(means))
+    for each, entropy in zip((psi, other), report.entropy, strict=True):
+        size, _ = np.linalg.eigh((square := each.reshape(-1, 2)).T @ square.conj())  # of site 0
+        assert entropy == pytest.approx(-size @ np.log(size))
     with pytest.raises(pp.InputError, match=r"must be a sum of Pauli strings .* found g2"):
         evaluate_phases(rbm, state, ["g2"])
 
@@ -97,6 +100,20 @@ def test_evaluate_on_shots(folder: Path) -> None:
     assert found["bases"][1]["log_likelihood"] == pytest.approx(fits[1].log_likelihood)
     assert found["log_likelihood"] == pytest.approx(float(rbm.provenance["log_likelihood"]))
     assert fits[1].basis in text_of(tiny.call(*command))
+
+
+def test_identifiability_prints_what_python_finds(folder: Path) -> None:
+    command = ("identifiability", folder / "shots.nc", "--hidden", 2, "--starts", 2)
+    found = json_of(tiny.call(*command, "--json"))
+    shots = pp.read_shots(folder / "shots.nc")
+    expected = pp.identifiability(shots, hidden=2, starts=2, progress=False)
+    assert found["determined"] is expected.determined is True
+    assert found["agreement"] == pytest.approx(expected.agreement)
+    assert found["suggested"] == pytest.approx(dict(expected.suggested))
+    assert [each["basis"] for each in found["bases"]] == [*shots.bases]
+    text = text_of(tiny.call(*command))
+    assert str(expected) in text
+    assert text.rstrip().endswith(f"next: psiprune reconstruct {folder}/shots.nc")
 
 
 def test_prune_writes_the_levels_of_prune_phases_and_resumes(folder: Path, tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from psiprune.cli.app import new_dataset, show
+from psiprune.cli.app import chosen_settings, new_dataset, show
+from psiprune.cli.experiments import folder_of
+from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.io.work_status import note_kept
@@ -19,15 +22,9 @@ from psiprune.reporting.tables import Column, table
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
     from psiprune.pruning.settings import PruneSettings
+    from psiprune.states.mps import MPS
     from psiprune.training.phase_starts import PhaseUnits
 
-_BASES: tuple[Column, ...] = (
-    ("basis", "basis", ""),
-    ("shots", "shots", ",d"),
-    ("nats", "log_likelihood", ".4f"),
-    ("of the RBM", "expected", ".4f"),
-    ("deviation", "z", "+.1f"),
-)
 _LEVELS: tuple[Column, ...] = (
     ("level", "level", "d"),
     ("weights", "weights", "d"),
@@ -123,7 +120,12 @@ def evaluate_phase_rbm(
 
         with redirect_stdout(sys.stderr):  # functions of users may print
             report = evaluate_phases(machine, load_mps(reference), observables)
-        lines = [f"fidelity  {report.fidelity:.6f}", f"KL in Z   {report.kl:.6g} nats"]
+        of_rbm, of_state = report.entropy
+        lines = [
+            f"fidelity  {report.fidelity:.6f}",
+            f"KL in Z   {report.kl:.6g} nats",
+            f"entropy   {of_rbm:.6g} nats between halves, of the state {of_state:.6g}",
+        ]
         lines += [
             f"{name}: {mean:.6g}, of the state {exact:.6g}"
             for name, (mean, exact) in report.observables.items()
@@ -133,13 +135,19 @@ def evaluate_phase_rbm(
             for name, (mean, exact) in report.observables.items()
         }
         show(
-            {"fidelity": report.fidelity, "kl": report.kl, "observables": means},
+            {
+                "fidelity": report.fidelity,
+                "kl": report.kl,
+                "entropy": {"rbm": of_rbm, "state": of_state},
+                "observables": means,
+            },
             "\n".join(lines),
             json,
         )
         return
     from psiprune.data.shots import read_shots, without_readout_error
     from psiprune.metrics.phase_held_out import held_out_by_basis
+    from psiprune.reconstruction.identifiability import BASES
 
     if observables:
         raise InputError("--observable: is compared with a state, found shots; omit it")
@@ -149,9 +157,66 @@ def evaluate_phase_rbm(
     rows = [fit._asdict() for fit in fits]
     show(
         {"log_likelihood": mean, "shots": len(shots), "bases": rows},
-        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots\n{table(_BASES, rows)}",
+        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots\n{table(BASES, rows)}",
         json,
     )
+
+
+def reconstruct_on_bases(
+    data: Shots,
+    out: Path | None,
+    settings: BaseModel | None,
+    more: Mapping[str, object],
+    config: Path | None,
+    reading: Mapping[str, Any],
+    state: Path | None,
+    limit: float,
+    json: bool,
+) -> None:
+    """Reconstruct a state with phases and print the answer.
+
+    `settings` are the options given of those for any shots, `more` those for several bases.
+
+    Raises:
+        InputError: an option does not apply to shots in several bases, or as in `run_bases`.
+    """
+    from psiprune.reconstruction.bases.answer import bases_numbers, bases_text
+    from psiprune.reconstruction.bases.api import bases_settings, reconstruct_bases
+    from psiprune.reconstruction.bases.estimate import begin_bases
+    from psiprune.reconstruction.bases.inputs import resolve_settings
+    from psiprune.reconstruction.bases.settings import BasesSettings
+    from psiprune.training.limits import OPTIONS
+
+    given = {} if settings is None else settings.model_dump(exclude_unset=True)
+    given |= {name: value for name, value in more.items() if value is not None}
+    bases_settings(data, given)
+    chosen = chosen_settings(BasesSettings, None, config, more=given)
+    reference = None if state is None else _reference(state, data)
+    folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
+    begin = partial(
+        begin_bases,
+        limit=limit,
+        announce=lambda line: tell(f"psiprune: note: {line}"),
+        spell=OPTIONS,
+    )
+    result = reconstruct_bases(data, folder, chosen, None, reading, begin)
+    text = bases_text(result.dataset, result.request)
+    numbers: dict[str, Any] = {"folder": str(folder), "report": str(result.report)}
+    if reference is not None:
+        fidelity = result.rbm.fidelity(reference)
+        numbers["fidelity"] = fidelity
+        text += f"\n\nfidelity with {state}: {fidelity:.6f}"
+    text += f"\n\n{folder}: report.html, smallest.nc"
+    show({**numbers, **bases_numbers(result.dataset, result.request)}, text, json)
+
+
+def _reference(state: Path, data: Shots) -> MPS:
+    from psiprune.states.mps import load_mps
+
+    loaded = load_mps(state)
+    if loaded.sites != data.sites:
+        raise InputError(f"{state}: has {loaded.sites} sites, but the shots have {data.sites}")
+    return loaded
 
 
 def prune_phase_rbm(
@@ -193,7 +258,7 @@ def prune_phase_rbm(
     data = frequencies_for(read_shots(shots), dense)
     pruning = truncate(pruning, dense.number_of_weights)
     epochs = 0 if no_fine_tune else phases.FINE_TUNING
-    tuning = ExactNaturalGradient(epochs=epochs, weight_decay=phases.WEIGHT_DECAY)
+    tuning = ExactNaturalGradient(epochs=epochs)
     fine_tune = None if no_fine_tune else tuning
     settings = PathSettings(**dict[str, Any](digests), prune=pruning, fine_tune=fine_tune)
     levels: list[phases.PhaseLevel] = []

@@ -123,22 +123,8 @@ def train_phases(
         checkpoints=checkpoints,
         progress=progress,
     )
-    best = fits[0]
-    equal = equally_likely(fits)
-    agreement = agreement_of(fits)
-    provenance: dict[str, str | int | float] = {
-        "training_shots": len(shots),
-        "bases": len(shots.bases),
-        "seed": seed,
-        "epochs": epochs,
-        "weight_decay": weight_decay,
-        "epochs_done": best.epoch,
-        "converged": int(best.done),
-        "log_likelihood": log_likelihood(best.rbm, best.data)[0],
-        "starts": len(fits),
-        "equally_likely": len(equal),
-        "agreement": agreement,
-    }
+    provenance = training_provenance(fits, seed, epochs)
+    equal, agreement = equally_likely(fits), agreement_of(fits)
     if agreement < SAME_STATE:
         if len(equal) > 1:
             problem = (
@@ -153,7 +139,27 @@ def train_phases(
             )
         warnings.warn(problem, TrainingWarning, stacklevel=2)
         provenance["training_warnings"] = problem
-    return replace(best.rbm, provenance=provenance)
+    return replace(fits[0].rbm, provenance=provenance)
+
+
+def training_provenance(
+    fits: Sequence[PhaseState], seed: int, epochs: int
+) -> dict[str, str | int | float]:
+    """Return what is recorded of fits, the likeliest first; see `train_phases`."""
+    best = fits[0]
+    return {
+        "training_shots": int(best.data.shots.sum()),
+        "bases": len(best.data.bases),
+        "seed": seed,
+        "epochs": epochs,
+        "weight_decay": best.weight_decay,
+        "epochs_done": best.epoch,
+        "converged": int(best.done),
+        "log_likelihood": log_likelihood(best.rbm, best.data)[0],
+        "starts": len(fits),
+        "equally_likely": len(equally_likely(fits)),
+        "agreement": agreement_of(fits),
+    }
 
 
 def independent_fits(
