@@ -71,7 +71,7 @@ def test_likelihood_and_gradient_are_those_over_all_states(
 
 def test_amplitudes_beyond_the_range_of_floats() -> None:
     flat = pp.RBM(np.zeros((1, 2)), np.zeros(2), np.zeros(1))
-    steep = pp.PhaseRBM(pp.RBM(np.zeros((1, 2)), [3000.0, -3000.0], np.zeros(1)), flat)
+    steep = pp.PhaseRBM(pp.RBM(np.zeros((1, 2)), np.array([3000.0, -3000.0]), np.zeros(1)), flat)
     logs = log_amplitudes(steep, terms_of({"XZ": np.array([[0, 0], [1, 0]], np.uint8)}))
     # log p~ + log Z cancel: |<x; XZ|psi>|^2 = 1/2 for site 1 at 0.
     np.testing.assert_allclose(logs[0] - steep.amplitude.log_partition(), np.log(0.5))

@@ -145,13 +145,13 @@ def evaluate_phase_rbm(
             json,
         )
         return
-    from psiprune.data.shots import read_shots, without_readout_error
+    from psiprune.data.shots import read_shots
     from psiprune.metrics.phase_held_out import held_out_by_basis
     from psiprune.reconstruction.identifiability import BASES
 
     if observables:
         raise InputError("--observable: is compared with a state, found shots; omit it")
-    shots = without_readout_error(read_shots(reference), "the likelihood in several bases")
+    shots = read_shots(reference)
     fits = held_out_by_basis(machine, shots)
     mean = sum(fit.log_likelihood * fit.shots for fit in fits) / len(shots)
     rows = [fit._asdict() for fit in fits]

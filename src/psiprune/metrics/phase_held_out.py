@@ -12,7 +12,7 @@ from psiprune.core.repr import one_line
 from psiprune.core.validation import check_number, check_seed
 from psiprune.data.shots import Shots
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.states.basis_rotation import rotate
+from psiprune.rbm.phase_likelihood import recorded_probabilities
 
 _LEAST = 1e-30
 
@@ -55,12 +55,14 @@ def split_by_basis(shots: Shots, fraction: float, seed: int) -> tuple[Shots, Sho
 
 
 def log_prob_by_shot(rbm: PhaseRBM, shots: Shots) -> NDArray[np.float64]:
-    """Return log q(x) of each shot in its basis, [shot]."""
+    """Return log q of each shot in its basis, with its readout errors if it has any, [shot]."""
     outcomes = shots.bits.astype(np.int64) @ (1 << np.arange(rbm.visible))
     logs = np.empty(len(shots))
     for number, basis in enumerate(shots.bases):
         rows = shots.basis_of == number
-        logs[rows] = np.log(np.maximum(rbm.probabilities(basis)[outcomes[rows]], _LEAST))
+        logs[rows] = np.log(
+            np.maximum(recorded_probabilities(rbm, basis, shots.readout)[outcomes[rows]], _LEAST)
+        )
     return logs
 
 
@@ -69,7 +71,7 @@ def held_out_by_basis(rbm: PhaseRBM, held_out: Shots) -> list[BasisFit]:
     place = 1 << np.arange(rbm.visible)
     fits = []
     for basis, bits in held_out.by_basis().items():
-        prob = np.abs(rotate(rbm.vector, [basis])[0]) ** 2
+        prob = recorded_probabilities(rbm, basis, held_out.readout)
         logs = np.log(np.maximum(prob, _LEAST))
         mean, expected = float(logs[bits.astype(np.int64) @ place].mean()), float(prob @ logs)
         error = float(np.sqrt(prob @ (logs - expected) ** 2 / len(bits)))

@@ -9,7 +9,7 @@ import numpy as np
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS
 from psiprune.core.random import Stream, generator_for
-from psiprune.data.shots import Shots, without_readout_error
+from psiprune.data.shots import Shots
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.rbm.init import check_hidden, initial_rbm, local_rbm
 from psiprune.rbm.masks import Mask
@@ -65,15 +65,14 @@ def frequencies_for(shots: Shots, rbm: PhaseRBM | None = None) -> BasisFrequenci
         InputError: as in `check_for_phases`, or more than 16 sites.
     """
     check_for_phases(shots, rbm)
-    return basis_frequencies(shots.by_basis())
+    return basis_frequencies(shots.by_basis(), shots.readout)
 
 
 def check_for_phases(shots: Shots, rbm: PhaseRBM | None = None) -> None:
     """Raise InputError if a state with phases cannot be trained on these shots.
 
-    They have readout errors, one basis alone, or other sites than the state.
+    They have one basis alone, or other sites than the state.
     """
-    without_readout_error(shots, "the likelihood of shots in several bases")
     if rbm is not None and shots.sites != rbm.visible:
         raise InputError(
             f"{shots.source}: has {shots.sites} sites, but the state has {rbm.visible}; give the "

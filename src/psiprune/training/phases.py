@@ -81,8 +81,8 @@ def train_phases(
 
     Raises:
         InputError: the shots are in one basis alone, which does not determine phases, have readout
-            errors, or above 16 sites a basis that rotates more than 8 of them, or a number or a
-            mask is invalid.
+            errors or a basis that rotates more than 8 sites, both above 16 sites alone, or a number
+            or a mask is invalid.
 
     Warns:
         TrainingWarning: equally likely fits are different states, of a fidelity below 0.9: the

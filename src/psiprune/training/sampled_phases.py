@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.exceptions import DivergenceError, TrainingWarning
+from psiprune.core.exceptions import DivergenceError, InputError, TrainingWarning
+from psiprune.core.limits import PHASE_SITES
 from psiprune.core.progress import count, expect, progress_bar
 from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.threads import single_blas_thread
@@ -171,6 +172,12 @@ def train_sampled(
     starts, epochs = check_count("starts", starts, 1), check_count("epochs", epochs, 0)
     check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
     check_for_phases(shots, start)
+    if shots.readout is not None:
+        raise InputError(
+            f"{shots.source}: has readout errors ({shots.readout.source}), and the probability of "
+            f"a record in several bases is a sum over all 2^N outcomes, up to {PHASE_SITES} sites, "
+            f"found {shots.sites}; replace(shots, readout=None) ignores the errors"
+        )
     data = parts_of_terms(shots)
     units.of(shots.sites)
     starts = starts if start is None else 1
