@@ -119,20 +119,20 @@ def test_identifiability_prints_what_python_finds(folder: Path) -> None:
 def test_prune_writes_the_levels_of_prune_phases_and_resumes(folder: Path, tmp_path: Path) -> None:
     rbm, shots = pp.load_phase_rbm(folder / "rbm.nc"), pp.read_shots(folder / "shots.nc")
     out = tmp_path / "path"
-    command = ("prune", folder / "rbm.nc", folder / "shots.nc", "--out", out, "--levels=3")
+    command = ("prune", folder / "rbm.nc", folder / "shots.nc", "--out", out, "--levels=2")
     found = json_of(tiny.call(*command, "--json"))
-    levels = pp.prune_phases(rbm, shots, levels=3, progress=False)
-    assert [row["weights"] for row in found["levels"]] == [18, 16, 15, 13]
+    levels = pp.prune_phases(rbm, shots, levels=2, progress=False)
+    assert [row["weights"] for row in found["levels"]] == [18, 16, 15]
     for number, (row, level) in enumerate(zip(found["levels"], levels, strict=True)):
         made = pp.load_phase_rbm(out / f"level-0{number}.nc")
         np.testing.assert_array_equal(made.vector, level.rbm.vector)
         assert dict(made.provenance) == dict(level.rbm.provenance)
         assert row["log_likelihood"] == pytest.approx(level.log_likelihood)
         assert row["phase_weights"] == level.rbm.phase.number_of_weights
-    before = (out / "level-03.nc").read_bytes()
-    (out / "level-03.nc").unlink()
-    assert "4 levels by surgeon" in text_of(tiny.call(*command))
-    assert (out / "level-03.nc").read_bytes() == before
+    before = (out / "level-02.nc").read_bytes()
+    (out / "level-02.nc").unlink()
+    assert "3 levels by surgeon" in text_of(tiny.call(*command))
+    assert (out / "level-02.nc").read_bytes() == before
     for what in (out, folder / "rbm.nc"):
         assert tiny.call("info", what).status == 0
 

@@ -171,6 +171,7 @@ def test_python_gives_the_same_without_a_folder(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_bases_that_leave_a_sign_open_are_not_trusted() -> None:
     # (|00> +- i |11>) / sqrt(2) give the same outcomes in ZZ, XX and YY.
     generator = np.random.default_rng(0)
@@ -204,11 +205,33 @@ def test_a_mixed_state_is_not_trusted() -> None:
 
 
 def test_few_shots_are_not_enough_information(folder: Path) -> None:
-    dataset = finished(folder / "run").dataset
-    dataset["infidelity"] = 0.2
-    check = next(each for each in make_checks(dataset) if each.name == INFORMATION)
+    found = finished(folder / "run")
+    found.dataset["infidelity"] = 0.2
+    check = next(each for each in make_checks(found.dataset) if each.name == INFORMATION)
     assert check.answer == "undecided"
     assert check.shots_needed == 6000
+    [step] = found.summary.steps
+    assert str(found.dataset["suggested_basis"].values[0]) in step.reason
+
+
+@pytest.mark.parametrize(
+    ("equal", "agreement", "verdict", "advice"),
+    [
+        (3, 0.3, "not trusted", "measure in XXZ, XYZ too"),
+        (1, 0.3, "undecided", "from more starts"),
+        (1, 0.95, "trusted", "new shots"),
+    ],
+)
+def test_fits_that_disagree(
+    folder: Path, equal: int, agreement: float, verdict: str, advice: str
+) -> None:
+    found = finished(folder / "run")
+    changed = {"equally_likely": equal, "agreement": agreement, "distinguishing": "XXZ XYZ"}
+    found.dataset.attrs.update(changed)
+    assert found.verdict == verdict
+    [step] = found.summary.steps
+    assert advice in step.reason
+    assert ("--starts 8" in step.command) == (verdict == "undecided")
 
 
 def test_the_parameters_that_count_are_at_most_those_of_a_state() -> None:
