@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -46,12 +47,17 @@ def split_by_basis(shots: Shots, fraction: float, seed: int) -> tuple[Shots, Sho
         InputError: the fraction is not between 0 and 1, or nothing would be held out.
     """
     check_number("fraction", fraction, "a number above 0 and below 1", lambda x: 0 < x < 1)
-    generator = generator_for(check_seed(seed), Stream.PHASE_HELD_OUT)
     held = np.zeros(len(shots), bool)
-    for number in range(len(shots.bases)):
-        rows = np.flatnonzero(shots.basis_of == number)
-        held[generator.permutation(rows)[: int(fraction * len(rows))]] = True
+    for rows in shuffled_by_basis(shots, check_seed(seed)):
+        held[rows[: int(fraction * len(rows))]] = True
     return shots.take(~held), shots.take(held)
+
+
+def shuffled_by_basis(shots: Shots, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of the shots in each basis, in random order."""
+    generator = generator_for(seed, Stream.PHASE_HELD_OUT)
+    for number in range(len(shots.bases)):
+        yield generator.permutation(np.flatnonzero(shots.basis_of == number))
 
 
 def log_prob_by_shot(rbm: PhaseRBM, shots: Shots) -> NDArray[np.float64]:
