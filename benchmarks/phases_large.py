@@ -38,16 +38,14 @@ def main() -> None:
 
 
 def quench(sites: int, shots: int, starts: int, epochs: int) -> peers.Row:
-    state = pp.quench(pp.TFIM(sites=sites, field=1.0), 1.0, progress=False)
+    chain = pp.TFIM(sites=sites, field=1.0)
+    state, operator = pp.quench(chain, 1.0, progress=False), chain.hamiltonian()
     drawn = pp.sample(state, shots, seed=1, bases="nearest-pairs", progress=False)
     training, held_out = split_by_basis(drawn, 0.1, 0)
     begun = process_time()
     rbm = pp.train_phases(training, starts=starts, epochs=epochs, progress=False)
     seconds = process_time() - begun
     fidelity, error = fidelity_by_draws(rbm, state)
-    assert isinstance(state.model, pp.TFIM | pp.Hamiltonian)
-    model = state.model
-    operator = model.hamiltonian() if isinstance(model, pp.TFIM) else model
     energy, energy_error = mean_by_draws(rbm, operator, draws_of(rbm.amplitude, 20_000, 2))
     kl = kl_by_basis(rbm, state, held_out)
     worst = max(kl, key=lambda name: kl[name][0] / kl[name][1])

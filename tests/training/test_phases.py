@@ -232,7 +232,7 @@ def zeros(sites: int) -> NDArray[np.uint8]:
         ({"shots": pp.Shots(zeros(2), "X")}, "all shots are in the basis XX"),
         ({"hidden": 0}, "hidden: must be an integer of at least 1, found 0"),
         ({"weight_decay": -1.0}, "weight_decay: must be a number of at least 0, found -1"),
-        ({"mask": np.ones((3, 4), bool)}, r"mask: must have shape \(3, 2\)"),
+        ({"mask": np.ones((3, 4), bool)}, "mask: shape must be"),
         ({"hidden": 2, "start": random_phase_rbm(2, 2, 2), "mask": MASK}, "mask: cannot be"),
         ({"starts": 0}, "starts: must be an integer of at least 1, found 0"),
         ({"start": random_phase_rbm(3, 2, 2)}, "has 2 sites, but the state has 3"),

@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, derive_seed
 from psiprune.inference.ais import log_mean
-from psiprune.inference.log_partition import independent_draws
+from psiprune.inference.log_partition import (
+    LogPartition,
+    annealed_log_partition,
+    exact_log_partition,
+    independent_draws,
+)
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
 from psiprune.rbm.phase import PhaseRBM
@@ -26,6 +31,7 @@ Bits = NDArray[np.uint8]
 Complex128 = NDArray[np.complex128]
 #: Gibbs steps, each with a global flip or none, of chains from random configurations.
 _STEPS = 1000
+_SECONDS, _CHAINS, _TEMPERATURES = 5.0, 1000, 2000
 _POWERS_OF_I = (1, 1j, -1, -1j)
 
 
@@ -36,6 +42,14 @@ def draws_of(rbm: RBM, draws: int, seed: int) -> Bits:
         return found
     start = gibbs.random_start(draws, rbm.visible, seed)
     return gibbs.step_with_flips(gibbs.start_chains(rbm.compiled, start, seed), _STEPS).bits
+
+
+def quick_log_partition(rbm: RBM, seed: int) -> LogPartition:
+    """Return log Z, exact where that takes up to 5 seconds, else annealed."""
+    exact = exact_log_partition(rbm, _SECONDS)
+    if exact is not None:
+        return exact
+    return annealed_log_partition(rbm, None, _CHAINS, _TEMPERATURES, seed)
 
 
 def fidelity_by_draws(

@@ -30,7 +30,7 @@ from psiprune.kernels import enumeration
 from psiprune.rbm.likelihood import Moments, flatten
 from psiprune.rbm.model import RBM
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.states.basis_rotation import ROTATED_SITES, expand
+from psiprune.states.basis_rotation import check_few_rotated, expand
 
 Float64 = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -62,19 +62,6 @@ class Terms(NamedTuple):
     rotated: NDArray[np.int64]
     basis: NDArray[np.int64]
     weight: Float64
-
-
-def check_few_rotated(bases: Sequence[str], source: str) -> None:
-    """Raise InputError if a basis has more than 8 letters other than Z."""
-    for basis in bases:
-        rotated = len(basis) - basis.count("Z")
-        if rotated > ROTATED_SITES:
-            raise InputError(
-                f"{source}: the basis {basis[:40]} rotates {rotated} of {len(basis)} sites, and a "
-                f"shot would be a sum of 2^{rotated} amplitudes; above 16 sites bases may have at "
-                f"most {ROTATED_SITES} letters other than Z: measure in such bases, or leave these "
-                "shots out"
-            )
 
 
 def terms_of(by_basis: Mapping[str, Bits]) -> list[Terms]:

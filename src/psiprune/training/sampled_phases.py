@@ -26,8 +26,7 @@ from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import Shots
-from psiprune.inference.log_partition import annealed_log_partition, exact_log_partition
-from psiprune.inference.phase_draws import fidelity_by_draws
+from psiprune.inference.phase_draws import fidelity_by_draws, quick_log_partition
 from psiprune.io.checkpoint import Checkpoint, Checkpoints
 from psiprune.rbm.likelihood import data_moments, flatten, unique_configurations
 from psiprune.rbm.phase import PhaseRBM
@@ -55,9 +54,6 @@ _TRUST = 0.1
 _DAMPING, _LAST_DAMPING = 1e-2, 1e-4
 #: Terms of a step. More are divided into parts, of which each step uses the next.
 PART_TERMS = 1 << 21
-_CHAINS_OF_LOG_Z, _TEMPERATURES = 1000, 2000
-#: Seconds up to which log Z is exact.
-_SECONDS = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -382,8 +378,5 @@ def log_likelihood(rbm: PhaseRBM, data: Sequence[Terms], seed: int) -> tuple[flo
 
     log Z is exact where that takes seconds, else annealed.
     """
-    log_z = exact_log_partition(rbm.amplitude, _SECONDS)
-    if log_z is None:
-        own = derive_seed(seed, Stream.PHASE_LOG_Z)
-        log_z = annealed_log_partition(rbm.amplitude, None, _CHAINS_OF_LOG_Z, _TEMPERATURES, own)
+    log_z = quick_log_partition(rbm.amplitude, derive_seed(seed, Stream.PHASE_LOG_Z))
     return terms_likelihood(rbm, data)[0] - log_z.value, log_z.error

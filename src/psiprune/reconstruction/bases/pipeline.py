@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.progress import progress_bar
+from psiprune.core.threads import single_blas_thread
 from psiprune.data.shots import Shots, without_readout_error
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
@@ -66,6 +67,7 @@ class Found(NamedTuple):
     fewer: int | None
 
 
+@single_blas_thread()
 def run_bases(
     settings: BasesSettings,
     shots: Shots,
