@@ -87,6 +87,7 @@ def test_the_report_is_that_of_vectors(folder: Path) -> None:
     psi, other = rbm.vector, state.to_vector()
     means = [(each.conj() @ y1 @ each).real for each in (psi, other)]
     assert report.observables["Y1"] == pytest.approx(tuple(means))
+    assert report.entropy is not None
     for each, entropy in zip((psi, other), report.entropy, strict=True):
         size, _ = np.linalg.eigh((square := each.reshape(-1, 2)).T @ square.conj())  # of site 0
         assert entropy == pytest.approx(-size @ np.log(size))
