@@ -35,7 +35,7 @@ def main() -> None:
 
 def of_bases(name: str, starts: int, epochs: int) -> peers.Row:
     signs = [(-1) ** bin(v & v >> 1).count("1") for v in range(2**SITES)]
-    psi = np.array(signs, complex) / 2 ** (SITES / 2)
+    psi: NDArray[np.complex128] = np.array([sign / 4 + 0j for sign in signs])
     bases = basis_set(name, SITES)
     fractions = information(psi, bases)
     prob = np.abs(rotate(psi, bases)) ** 2

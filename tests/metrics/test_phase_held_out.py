@@ -73,5 +73,5 @@ def test_many_sites_are_judged_by_draws(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_shots_of_other_sizes_are_refused() -> None:
-    with refuses("shots", 4, 3):
+    with refuses("array", 4, 3):
         held_out_by_basis(random_phase_rbm(3, 2, 2), pp.Shots(np.zeros((2, 4), np.uint8)))
