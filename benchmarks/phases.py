@@ -39,6 +39,7 @@ reconstructed or information.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -54,28 +55,32 @@ from psiprune.states.basis_rotation import rotate
 
 DATA = Path(__file__).parent.parent / "tests/reference/qucumber"
 Psi = NDArray[np.complex128]
+Table = Callable[[], list[peers.Row]]
 
 
 def main() -> None:
     args = peers.options(__doc__, seeds=10, decay="chosen", only="")
     seeds = range(3 if args.quick else args.seeds)
     about = peers.header("States with phases", f"seeds {seeds}")
-    cases: list[Callable[[], peers.Row]] = [
-        lambda: qucumber(seeds),
-        lambda: quench(6, random_bases(6, 12), 13_000, seeds),
-        lambda: ground(6, random_bases(6, 12), 13_000, seeds),
-        lambda: quench(10, pairs(10), 50_000, seeds),
-        lambda: ground(10, pairs(10), 50_000, seeds),
+    random, z_and_pairs = random_bases(6, 12), pairs(10)
+    cases: list[Table] = [
+        partial(qucumber, seeds),
+        partial(quench, 6, random, 13_000, seeds),
+        partial(ground, 6, random, 13_000, seeds),
+        partial(quench, 10, z_and_pairs, 50_000, seeds),
+        partial(ground, 10, z_and_pairs, 50_000, seeds),
     ]
     if not args.quick:
-        cases.append(lambda: quench(14, pairs(14), 50_000, seeds[:3]))
-    paths = (("turned", turned_ground(6)), ("quench", after_quench(6, 0.5)))
-    tables: dict[str, list[Callable[[], list[peers.Row]]]] = {
-        "phases": [lambda case=case: [case()] for case in cases],  # type: ignore[misc]
-        "pruned": [lambda x=x: pruned(*x, seeds, args.decay) for x in paths],  # type: ignore[misc]
-        "decays": [lambda name=name: decays(name, seeds) for name in STATES],  # type: ignore[misc]
-        "reconstructed": [lambda name=name: [reconstructed(name, seeds)] for name in STATES],  # type: ignore[misc]
-        "information": [lambda: information(seeds)],
+        cases.append(partial(quench, 14, pairs(14), 50_000, seeds[:3]))
+    tables: dict[str, list[Table]] = {
+        "phases": cases,
+        "pruned": [
+            partial(pruned, "turned", turned_ground(6), seeds, args.decay),
+            partial(pruned, "quench", after_quench(6, 0.5), seeds, args.decay),
+        ],
+        "decays": [partial(decays, name, seeds) for name in STATES],
+        "reconstructed": [partial(reconstructed, name, seeds) for name in STATES],
+        "information": [partial(information, seeds)],
     }
     found: dict[str, list[peers.Row]] = {}
     for name, makes in tables.items():
@@ -87,7 +92,7 @@ def main() -> None:
     peers.save(args.json, about, **found)
 
 
-def qucumber(seeds: Sequence[int]) -> peers.Row:
+def qucumber(seeds: Sequence[int]) -> list[peers.Row]:
     bits = np.loadtxt(DATA / "qubits_train.txt", dtype=np.uint8)
     lines = (DATA / "qubits_train_bases.txt").read_text().splitlines()
     shots = pp.Shots(bits, pp.PauliBases.of_shots("".join(line.split()) for line in lines))
@@ -95,14 +100,14 @@ def qucumber(seeds: Sequence[int]) -> peers.Row:
     return fidelities("qucumber", psi.reshape(2, 2).T.ravel(), lambda _: shots, seeds)
 
 
-def quench(sites: int, bases: list[str], shots: int, seeds: Sequence[int]) -> peers.Row:
+def quench(sites: int, bases: list[str], shots: int, seeds: Sequence[int]) -> list[peers.Row]:
     psi = after_quench(sites, 1.0)
     return fidelities(
         f"quench {sites}", psi, lambda seed: drawn(psi, bases, shots // len(bases), seed), seeds
     )
 
 
-def ground(sites: int, bases: list[str], shots: int, seeds: Sequence[int]) -> peers.Row:
+def ground(sites: int, bases: list[str], shots: int, seeds: Sequence[int]) -> list[peers.Row]:
     psi = pp.ground_state(pp.TFIM(sites=sites, field=1.0), progress=False).to_vector()
     psi = np.abs(psi).astype(complex)
 
@@ -113,19 +118,19 @@ def ground(sites: int, bases: list[str], shots: int, seeds: Sequence[int]) -> pe
         rbm = pp.train(data, hidden=sites, seed=seed, progress=False)
         return float(psi.real @ np.exp((rbm.log_prob_all() - rbm.log_partition()) / 2)) ** 2
 
-    row = fidelities(f"ground {sites}", psi, several, seeds)
+    [row] = fidelities(f"ground {sites}", psi, several, seeds)
     fits = [pp.train_phases(several(seed), seed=seed, progress=False) for seed in seeds]
     same = [of_z(several(seed).in_basis("Z"), seed) for seed in seeds]
     row["z_same"] = median(same)
     row["z_all"] = median(of_z(drawn(psi, bases[:1], shots, seed), seed) for seed in seeds)
     row["below"] = sum(rbm.fidelity(psi) < z - 0.002 for rbm, z in zip(fits, same, strict=True))
     row["flat"] = f"{min(rbm.fidelity(np.abs(rbm.vector)) for rbm in fits):.4f}"
-    return row
+    return [row]
 
 
 def fidelities(
     case: str, psi: Psi, shots_of: Callable[[int], pp.Shots], seeds: Sequence[int]
-) -> peers.Row:
+) -> list[peers.Row]:
     found, times, equal = [], [], []
     for seed in seeds:
         shots = shots_of(seed)
@@ -134,7 +139,7 @@ def fidelities(
         times.append(process_time() - begun)
         found.append(trained.fidelity(psi))
         equal.append(float(trained.provenance["equally_likely"]))
-    return {
+    row: peers.Row = {
         "case": case,
         "bases": len(shots.bases),
         "shots": len(shots),
@@ -143,6 +148,7 @@ def fidelities(
         "cpu_s": median(times),
         "equally_likely": median(equal),
     }
+    return [row]
 
 
 def pruned(case: str, psi: Psi, seeds: Sequence[int], decay: str = "chosen") -> list[peers.Row]:
@@ -201,7 +207,7 @@ def decays(name: str, seeds: Sequence[int]) -> list[peers.Row]:
     return rows
 
 
-def reconstructed(name: str, seeds: Sequence[int]) -> peers.Row:
+def reconstructed(name: str, seeds: Sequence[int]) -> list[peers.Row]:
     found, times = [], []
     for seed in seeds:
         psi = STATES[name](seed)
@@ -209,12 +215,12 @@ def reconstructed(name: str, seeds: Sequence[int]) -> peers.Row:
         begun = process_time()
         result = pp.reconstruct(shots, seed=seed, progress=False)
         times.append(process_time() - begun)
+        assert isinstance(result, pp.PhaseReconstruction)
         attrs = result.dataset.attrs
-        dense = result.unpruned.fidelity(psi)
-        found.append((dense, result.rbm.fidelity(psi), attrs["dense_weights"], attrs["weights"]))
-        found[-1] += (result.verdict,)
+        fidelity = result.unpruned.fidelity(psi), result.rbm.fidelity(psi)
+        found.append((*fidelity, attrs["dense_weights"], attrs["weights"], result.verdict))
     dense, small, before, after, verdicts = zip(*found, strict=True)
-    return {
+    row: peers.Row = {
         "state": name,
         "F_unpruned": f"{median(dense):.4f}",
         "F": f"{median(small):.4f}",
@@ -225,6 +231,7 @@ def reconstructed(name: str, seeds: Sequence[int]) -> peers.Row:
         "not": verdicts.count("not trusted"),
         "cpu_s": median(times),
     }
+    return [row]
 
 
 def information(seeds: Sequence[int]) -> list[peers.Row]:
@@ -296,6 +303,10 @@ def drawn(psi: Psi, bases: list[str], each: int, seed: int) -> pp.Shots:
     return pp.Shots(np.concatenate(bits).astype(np.uint8), pp.PauliBases(tuple(bases), index))
 
 
+def quenched(time: float, _: int) -> Psi:
+    return after_quench(6, time)
+
+
 def xxz(_: int) -> Psi:
     """The ground state of the XXZ chain at Delta = 0.5 with a twist of 0.4 per site."""
     state = pp.ground_state(pp.XXZ(sites=6, delta=0.5), progress=False)
@@ -310,7 +321,7 @@ def local(seed: int) -> Psi:
 
 #: States of six sites, by seed.
 STATES: dict[str, Callable[[int], Psi]] = {
-    **{f"quench, t = {t:g}": lambda _, t=t: after_quench(6, t) for t in (0.5, 1.0, 2.0)},  # type: ignore[misc]
+    **{f"quench, t = {time:g}": partial(quenched, time) for time in (0.5, 1.0, 2.0)},
     "turned": lambda _: turned_ground(6),
     "XXZ, twisted": xxz,
     "local unitaries": local,

@@ -10,8 +10,10 @@ import pytest
 import psiprune as pp
 import tiny
 from outcomes import json_of, text_of
+from psiprune.metrics import phase_report
 from psiprune.metrics.phase_held_out import held_out_by_basis
 from psiprune.metrics.phase_report import evaluate_phases
+from psiprune.rbm.phase_shots import shots_of
 from refusals import check_refusal
 
 
@@ -23,6 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state.save(made / "state.nc")
     pp.sample(state, 3000, seed=1, bases="all-pairs", progress=False).save(made / "shots.nc")
     pp.sample(state, 100, seed=1, progress=False).save(made / "z.nc")
+    pp.mps_from_vector(np.ones(16) / 4).save(made / "four.nc")
     command = ("train", made / "shots.nc", "--out", made / "rbm.nc", "--hidden=2", "--seed=3")
     (made / "trained.json").write_text(text_of(tiny.call(*command, "--json")))
     return made
@@ -84,6 +87,7 @@ def test_the_report_is_that_of_vectors(folder: Path) -> None:
     psi, other = rbm.vector, state.to_vector()
     means = [(each.conj() @ y1 @ each).real for each in (psi, other)]
     assert report.observables["Y1"] == pytest.approx(tuple(means))
+    assert report.entropy is not None
     for each, entropy in zip((psi, other), report.entropy, strict=True):
         size, _ = np.linalg.eigh((square := each.reshape(-1, 2)).T @ square.conj())  # of site 0
         assert entropy == pytest.approx(-size @ np.log(size))
@@ -119,27 +123,68 @@ def test_identifiability_prints_what_python_finds(folder: Path) -> None:
 def test_prune_writes_the_levels_of_prune_phases_and_resumes(folder: Path, tmp_path: Path) -> None:
     rbm, shots = pp.load_phase_rbm(folder / "rbm.nc"), pp.read_shots(folder / "shots.nc")
     out = tmp_path / "path"
-    command = ("prune", folder / "rbm.nc", folder / "shots.nc", "--out", out, "--levels=3")
+    command = ("prune", folder / "rbm.nc", folder / "shots.nc", "--out", out, "--levels=2")
     found = json_of(tiny.call(*command, "--json"))
-    levels = pp.prune_phases(rbm, shots, levels=3, progress=False)
-    assert [row["weights"] for row in found["levels"]] == [18, 16, 15, 13]
+    levels = pp.prune_phases(rbm, shots, levels=2, progress=False)
+    assert [row["weights"] for row in found["levels"]] == [18, 16, 15]
     for number, (row, level) in enumerate(zip(found["levels"], levels, strict=True)):
         made = pp.load_phase_rbm(out / f"level-0{number}.nc")
         np.testing.assert_array_equal(made.vector, level.rbm.vector)
         assert dict(made.provenance) == dict(level.rbm.provenance)
         assert row["log_likelihood"] == pytest.approx(level.log_likelihood)
         assert row["phase_weights"] == level.rbm.phase.number_of_weights
-    before = (out / "level-03.nc").read_bytes()
-    (out / "level-03.nc").unlink()
-    assert "4 levels by surgeon" in text_of(tiny.call(*command))
-    assert (out / "level-03.nc").read_bytes() == before
+    before = (out / "level-02.nc").read_bytes()
+    (out / "level-02.nc").unlink()
+    assert "3 levels by surgeon" in text_of(tiny.call(*command))
+    assert (out / "level-02.nc").read_bytes() == before
     for what in (out, folder / "rbm.nc"):
         assert tiny.call("info", what).status == 0
+
+
+def test_sample_measures_the_state_of_an_rbm(folder: Path, tmp_path: Path) -> None:
+    rbm, out = pp.load_phase_rbm(folder / "rbm.nc"), tmp_path / "again.nc"
+    command = ("sample", folder / "rbm.nc", "--out", out, "--shots=600", "--bases=nearest-pairs")
+    found = json_of(tiny.call(*command, "--json"))
+    assert found["bases"] == {"ZZZ": 120, "XXZ": 120, "XYZ": 120, "ZXX": 120, "ZXY": 120}
+    shots = pp.read_shots(out)
+    np.testing.assert_array_equal(shots.bits, shots_of(rbm, 600, "nearest-pairs").bits)
+    plain = rbm.amplitude.save(tmp_path / "plain.nc")
+    flat = ("sample", plain, "--out", tmp_path / "x.nc", "--shots=50", "--bases=X")
+    assert "measured in X" in text_of(tiny.call(*flat))
+
+
+def test_export_writes_both_networks(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "both.npz"
+    text = text_of(tiny.call("export", "numpy", folder / "rbm.nc", "--out", out))
+    for fact in ("3 sites", "2 hidden units", "4 for the phases"):
+        assert fact in text
+    with np.load(out) as file:
+        assert {"amplitude_weights", "phase_mask"} <= {*file.files}
+
+
+def test_above_twenty_sites_numbers_come_with_errors(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = folder / "rbm.nc", folder / "state.nc"
+    exact = json_of(tiny.call("evaluate", *files, "--observable=Y0 Z1", "--json"))
+    monkeypatch.setattr(phase_report, "EXACT_SITES", 2)
+    found = json_of(tiny.call("evaluate", *files, "--observable=Y0 Z1", "--json"))
+    for name, value, true in (
+        ("fidelity", found["fidelity"], exact["fidelity"]),
+        ("kl", found["kl"], exact["kl"]),
+        *((k, found["observables"][k]["rbm"], v["rbm"]) for k, v in exact["observables"].items()),
+    ):
+        assert 0 < found["errors"][name] < 0.02
+        assert abs(value - true) < 4 * found["errors"][name], name
+    assert "entropy" not in found
+    assert "+-" in text_of(tiny.call("evaluate", *files))
 
 
 @pytest.mark.parametrize(
     ("command", "facts"),
     [
+        ("evaluate {in}/rbm.nc {in}/four.nc", ["state", 4, 3]),
+        ("export netket {in}/rbm.nc --out {out}", ["format", "numpy", "qucumber", "'netket'"]),
         ("train {in}/shots.nc --out {out} --folds 5", ["--folds", 7, "omit it"]),
         ("train {in}/shots.nc --out {out} --learning-rate 1", ["--learning-rate", 7, "omit it"]),
         ("train {in}/shots.nc --out {out} --starts 0", ["starts", 1, 0]),

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+import psiprune as pp
 from machines import random_phase_rbm
 from psiprune.inference.phase_fisher import classical_fisher, quantum_fisher
-from psiprune.rbm.phase_likelihood import from_parameters, to_parameters
+from psiprune.rbm.phase_likelihood import (
+    from_parameters,
+    recorded_probabilities,
+    to_parameters,
+)
 
 BASES, SHARE = ("ZZZ", "XYZ", "YXX"), np.array([0.5, 0.3, 0.2])
 
 
-def test_the_information_of_outcomes_is_that_of_their_probabilities() -> None:
+MISREAD = pp.ReadoutError.from_rates([0.03, 0.1, 0.02], [0.08, 0.05, 0.2])
+
+
+@pytest.mark.parametrize("readout", [None, MISREAD])
+def test_the_information_of_outcomes_is_that_of_their_probabilities(
+    readout: pp.ReadoutError | None,
+) -> None:
     whole = random_phase_rbm(3, 3, 2)
     rbm = whole.with_masks(whole.amplitude.weights > -0.5, whole.phase.weights > -0.5)
     x = to_parameters(rbm)
@@ -19,10 +31,17 @@ def test_the_information_of_outcomes_is_that_of_their_probabilities() -> None:
     for basis, share in zip(BASES, SHARE, strict=True):
         slopes = []
         for shift in 1e-5 * np.eye(len(x)):
-            ends = [from_parameters(rbm, x + sign * shift).probabilities(basis) for sign in (1, -1)]
+            ends = [
+                recorded_probabilities(from_parameters(rbm, x + sign * shift), basis, readout)
+                for sign in (1, -1)
+            ]
             slopes.append((ends[0] - ends[1]) / 2e-5)
-        expected += share * (np.array(slopes) / rbm.probabilities(basis)) @ np.array(slopes).T
-    np.testing.assert_allclose(classical_fisher(rbm, BASES, SHARE), expected, atol=1e-8)
+        rows, prob = np.array(slopes), recorded_probabilities(rbm, basis, readout)
+        expected += share * (rows / prob) @ rows.T
+    found = classical_fisher(rbm, BASES, SHARE, readout)
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+    if readout is not None:  # errors hide a part
+        assert np.trace(found) < 0.9 * np.trace(classical_fisher(rbm, BASES, SHARE))
 
 
 def test_no_basis_has_more_information_than_the_state() -> None:

@@ -90,6 +90,10 @@ def test_sigmoids_and_their_softplus(units: int, states: int) -> None:
     total = enumeration.sigmoid_in_place(found, weight)
     assert total == pytest.approx(np.logaddexp(0, a).sum(axis=0) @ weight, rel=1e-12)
     np.testing.assert_allclose(found, scipy.special.expit(a), rtol=1e-12)
+    found, sums = a.copy(), weight.copy()
+    enumeration.sigmoids_and_sums(found, sums)
+    np.testing.assert_allclose(sums, np.logaddexp(0, a).sum(axis=0) + weight, rtol=1e-12)
+    np.testing.assert_allclose(found, scipy.special.expit(a), rtol=1e-12)
 
 
 # --- one flipped site ------------------------------------------------------------------------

@@ -8,7 +8,10 @@ import scipy.stats
 
 import psiprune as pp
 from machines import random_phase_rbm
+from psiprune.metrics import phase_held_out
 from psiprune.metrics.phase_held_out import held_out_by_basis, split_by_basis
+from psiprune.rbm.phase_shots import shots_of as in_bases
+from refusals import refuses
 
 BASES = ("ZZZ", "XYZ", "YXX")
 
@@ -53,3 +56,22 @@ def test_each_basis_gives_its_share() -> None:
     assert not np.array_equal(other.bits, held.bits)
     with pytest.raises(pp.InputError, match="fraction: must be a number above 0 and below 1"):
         split_by_basis(shots, 1.0, seed=1)
+
+
+def test_many_sites_are_judged_by_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm, other = random_phase_rbm(4, 2, 2), random_phase_rbm(4, 3, 3)
+    bases = ["Z", "XZZY", "ZYXZ"]
+    exact = held_out_by_basis(rbm, in_bases(rbm, 6000, bases, seed=3))
+    monkeypatch.setattr(phase_held_out, "EXACT_SITES", 3)
+    drawn = held_out_by_basis(rbm, in_bases(rbm, 6000, bases, seed=3))
+    for one, by_draws in zip(exact, drawn, strict=True):
+        assert by_draws.log_likelihood == pytest.approx(one.log_likelihood, rel=1e-9)
+        assert by_draws.expected == pytest.approx(one.expected, abs=0.1)
+        assert abs(by_draws.z) < 4
+    wrong = held_out_by_basis(rbm, in_bases(other, 6000, bases, seed=3))
+    assert max(abs(fit.z) for fit in wrong) > 8
+
+
+def test_shots_of_other_sizes_are_refused() -> None:
+    with refuses("array", 4, 3):
+        held_out_by_basis(random_phase_rbm(3, 2, 2), pp.Shots(np.zeros((2, 4), np.uint8)))

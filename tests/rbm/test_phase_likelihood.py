@@ -70,6 +70,42 @@ def test_the_gradient_is_that_of_finite_differences(
         assert gradient[k] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-8)
 
 
+def errors(sites: int = 4) -> pp.ReadoutError:
+    """Different for each site, and for 0 and 1."""
+    zero, one = 0.02 + 0.03 * np.arange(sites), 0.15 - 0.02 * np.arange(sites)
+    return pp.ReadoutError.from_rates(zero, one)
+
+
+def confusion(error: pp.ReadoutError) -> NDArray[np.float64]:
+    """C(y | v) of all states, [v, y], by a dense product."""
+    whole: NDArray[np.float64] = np.ones((1, 1))
+    for group in error.groups:
+        whole = np.asarray(np.kron(group.matrix, whole))
+    return whole
+
+
+def test_the_likelihood_of_records_is_that_of_misread_outcomes() -> None:
+    rbm, bits, error = random_phase_rbm(4, 3, 2), shots(), errors()
+    data = basis_frequencies(bits, error)
+    means, ideal = [], []
+    for basis in BASES:
+        log_prob = dense_log_prob(rbm.vector, basis)
+        recorded = np.exp(log_prob) @ confusion(error)
+        means.append(np.log(recorded)[index(bits[basis])].mean())
+        ideal.append(log_prob[index(bits[basis])].mean())
+    np.testing.assert_allclose(log_likelihood_by_basis(rbm, data), means, rtol=1e-12)
+    assert np.abs(np.subtract(means, ideal)).min() > 0.01
+    value, gradient = phase_likelihood.log_likelihood(rbm, data)
+    assert value == pytest.approx(np.average(means, weights=[len(bits[b]) for b in BASES]))
+    x = to_parameters(rbm)
+    for k, step in enumerate(1e-5 * np.eye(len(x))):
+        ends = [
+            phase_likelihood.log_likelihood(from_parameters(rbm, x + sign * step), data)[0]
+            for sign in (1, -1)
+        ]
+        assert gradient[k] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-8)
+
+
 def test_shots_in_z_alone_give_the_gradient_of_an_rbm() -> None:
     rbm, bits = random_phase_rbm(4, 3, 2), shots()["ZZZZ"]
     value, gradient = phase_likelihood.log_likelihood(rbm, basis_frequencies({"ZZZZ": bits}))

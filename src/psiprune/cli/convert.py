@@ -211,27 +211,40 @@ def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) 
     """Write shots or an RBM as a file of another program.
 
     Shots: text, numpy, qucumber (and NAME_bases.txt beside it), netket, qiskit (counts), stim-b8.
-    RBM: numpy, qucumber, netket. See docs/formats.md.
+    RBM: numpy, qucumber, netket. State with phases: numpy, qucumber. See docs/formats.md.
 
     Args:
         format: format to write
-        file: file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM
+        file: file of shots (NetCDF of psiprune, .npy, .npz, or text) or of an RBM, with or without
+            phases
         out: file to write; for qucumber .npz, or .pt, which needs torch
     """
     from psiprune.data.export import SHOT_FORMATS, bases_beside, export_shots
     from psiprune.data.shots import read_shots
     from psiprune.io.netcdf import kind_of
     from psiprune.rbm.export import RBM_FORMATS, export_rbm
+    from psiprune.rbm.phase import load_phase_rbm
+    from psiprune.rbm.phase_export import export_phase_rbm
     from psiprune.rbm.serialization import load_rbm
 
     if format not in {*SHOT_FORMATS, *RBM_FORMATS}:
         known = ", ".join(dict.fromkeys((*SHOT_FORMATS, *RBM_FORMATS)))
         raise InputError(f"format: must be one of {known}, found {format!r}")
     with new_file(out):
-        if kind_of(file) == "rbm":
+        kind = kind_of(file)
+        if kind == "phase_rbm":
+            both = load_phase_rbm(file)
+            export_phase_rbm(both, out, format)
+            what: dict[str, Any] = {"kind": kind, "visible": both.visible}
+            what |= {"hidden": both.amplitude.hidden, "phase_hidden": both.phase.hidden}
+            text = (
+                f"state with phases of {both.visible} sites, {both.amplitude.hidden} hidden units "
+                f"for the amplitudes and {both.phase.hidden} for the phases,"
+            )
+        elif kind == "rbm":
             rbm = load_rbm(file)
             export_rbm(rbm, out, format)
-            what: dict[str, Any] = {"kind": "rbm", "visible": rbm.visible, "hidden": rbm.hidden}
+            what = {"kind": "rbm", "visible": rbm.visible, "hidden": rbm.hidden}
             text = f"RBM of {rbm.visible} visible and {rbm.hidden} hidden units"
         else:
             shots = read_shots(file)

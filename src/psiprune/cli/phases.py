@@ -112,7 +112,7 @@ def evaluate_phase_rbm(
     from psiprune.io.netcdf import kind_of
     from psiprune.rbm.phase import load_phase_rbm
 
-    _refuse(others, f"{rbm} is a state with phases, which is evaluated exactly")
+    _refuse(others, f"{rbm} is a state with phases, evaluated exactly or by 20,000 draws")
     machine = load_phase_rbm(rbm)
     if kind_of(reference) == "mps":
         from psiprune.metrics.phase_report import evaluate_phases
@@ -120,38 +120,36 @@ def evaluate_phase_rbm(
 
         with redirect_stdout(sys.stderr):  # functions of users may print
             report = evaluate_phases(machine, load_mps(reference), observables)
-        of_rbm, of_state = report.entropy
+        spread = {name: f" +- {error:.1g}" for name, error in report.errors.items()}
         lines = [
-            f"fidelity  {report.fidelity:.6f}",
-            f"KL in Z   {report.kl:.6g} nats",
-            f"entropy   {of_rbm:.6g} nats between halves, of the state {of_state:.6g}",
+            f"fidelity  {report.fidelity:.6f}{spread.get('fidelity', '')}",
+            f"KL in Z   {report.kl:.6g}{spread.get('kl', '')} nats",
         ]
+        numbers: dict[str, Any] = {"fidelity": report.fidelity, "kl": report.kl}
+        if report.entropy is not None:
+            of_rbm, of_state = report.entropy
+            lines.append(f"entropy   {of_rbm:.6g} nats between halves, of the state {of_state:.6g}")
+            numbers["entropy"] = {"rbm": of_rbm, "state": of_state}
         lines += [
-            f"{name}: {mean:.6g}, of the state {exact:.6g}"
+            f"{name}: {mean:.6g}{spread.get(name, '')}, of the state {exact:.6g}"
             for name, (mean, exact) in report.observables.items()
         ]
         means = {
             name: {"rbm": mean, "state": exact}
             for name, (mean, exact) in report.observables.items()
         }
-        show(
-            {
-                "fidelity": report.fidelity,
-                "kl": report.kl,
-                "entropy": {"rbm": of_rbm, "state": of_state},
-                "observables": means,
-            },
-            "\n".join(lines),
-            json,
-        )
+        numbers["observables"] = means
+        if report.errors:
+            numbers["errors"] = dict(report.errors)
+        show(numbers, "\n".join(lines), json)
         return
-    from psiprune.data.shots import read_shots, without_readout_error
+    from psiprune.data.shots import read_shots
     from psiprune.metrics.phase_held_out import held_out_by_basis
     from psiprune.reconstruction.identifiability import BASES
 
     if observables:
         raise InputError("--observable: is compared with a state, found shots; omit it")
-    shots = without_readout_error(read_shots(reference), "the likelihood in several bases")
+    shots = read_shots(reference)
     fits = held_out_by_basis(machine, shots)
     mean = sum(fit.log_likelihood * fit.shots for fit in fits) / len(shots)
     rows = [fit._asdict() for fit in fits]

@@ -15,6 +15,8 @@ from psiprune.core.text import counted
 from psiprune.states.hamiltonian import Hamiltonian
 
 if TYPE_CHECKING:
+    from psiprune.rbm.phase import PhaseRBM
+    from psiprune.states.mps import MPS
     from psiprune.states.qmc import QMCSample
 
 #: Sites that a line lists.
@@ -180,12 +182,13 @@ def sample_command(
 ) -> None:
     """Measure a state in the Z basis or in several: independent shots by perfect sampling.
 
-    With a model in place of a state, its ground state is sampled by projector quantum Monte Carlo,
-    also where DMRG fails: Ising models in a transverse field, on any lattice. With --readout, the
-    bits are misread at these rates, and the errors are saved with the shots.
+    The state of an RBM, with or without phases, is sampled too. With a model in place of a state,
+    its ground state is sampled by projector quantum Monte Carlo, also where DMRG fails: Ising
+    models in a transverse field, on any lattice. With --readout, the bits are misread at these
+    rates, and the errors are saved with the shots.
 
     Args:
-        state: file of the state
+        state: file of the state, or of an RBM
         out: file to write the shots to
         shots: number of shots, in all bases together
         seed: the same seed gives the same shots
@@ -196,8 +199,9 @@ def sample_command(
             sites, or a file with a basis in each line; several are joined
     """
     from psiprune.data.formats.bits import MOST_BITS
+    from psiprune.rbm.phase import PhaseRBM
+    from psiprune.rbm.phase_shots import shots_of
     from psiprune.reporting.readout_tables import readout_numbers, readout_text
-    from psiprune.states.mps import load_mps
     from psiprune.states.qmc import quantum_monte_carlo
     from psiprune.states.sampling import sample
 
@@ -211,16 +215,19 @@ def sample_command(
         )
     found = None
     with new_dataset(out):
-        measured = _hamiltonian(model) if state is None else load_mps(state)
-        if shots * measured.sites > MOST_BITS:
+        measured = _hamiltonian(model) if state is None else _state_of(state)
+        sites = measured.visible if isinstance(measured, PhaseRBM) else measured.sites
+        if shots * sites > MOST_BITS:
             raise InputError(
-                f"--shots: {shots} shots of {measured.sites} sites are more than the limit of "
+                f"--shots: {shots} shots of {sites} sites are more than the limit of "
                 f"{MOST_BITS} bits; ask for fewer"
             )
-        error = readout_of(readout, measured.sites)
+        error = readout_of(readout, sites)
         if isinstance(measured, Hamiltonian):
             found = quantum_monte_carlo(measured, shots, seed, projection=projection)
             drawn = found.shots
+        elif isinstance(measured, PhaseRBM):
+            drawn = shots_of(measured, shots, bases, seed=seed)
         else:
             drawn = sample(measured, shots, seed=seed, bases=bases)
         if error is not None:
@@ -240,6 +247,20 @@ def sample_command(
         text += f"\n{_qmc_text(found)}"
     rbm = out.with_name(f"{out.stem}-rbm.nc")
     show(numbers, text, json, command_line("train", out, "-o", rbm))
+
+
+def _state_of(file: Path) -> MPS | PhaseRBM:
+    """Read a state; that of an RBM without phases has one phase for all amplitudes."""
+    from psiprune.io.netcdf import kind_of
+    from psiprune.rbm.phase import load_phase_rbm
+    from psiprune.rbm.phase_shots import without_phases
+    from psiprune.rbm.serialization import load_rbm
+    from psiprune.states.mps import load_mps
+
+    kind = kind_of(file)
+    if kind == "phase_rbm":
+        return load_phase_rbm(file)
+    return without_phases(load_rbm(file)) if kind == "rbm" else load_mps(file)
 
 
 def _hamiltonian(model: BaseModel | None) -> Hamiltonian:

@@ -20,6 +20,9 @@ EXACT_GRADIENT_UNITS = 18
 #: Sites up to which shots in several bases are fitted by sums over all states. Time: each step
 #: rotates a vector of 2^16 amplitudes into each basis and back, about a second for 100 bases.
 PHASE_SITES = 16
+#: Terms of the amplitudes of all shots in bases that rotate few sites. Memory: 1 GiB, and a byte
+#: for each site of the different states that they are of.
+PHASE_TERMS = 1 << 26
 #: Units of the smaller layer up to which draws are independent and exact. Memory: a table of
 #: 256 MiB over its states at 25 units.
 EXACT_DRAW_UNITS = 25

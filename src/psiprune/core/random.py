@@ -116,6 +116,12 @@ class Stream(IntEnum):
     SWAP_START = 130
     SWAP_DRAWS = 131
     # states with phases
+    PHASE_CHAINS = 150
+    PHASE_STEP = 151
+    PHASE_LOG_Z = 152
+    PHASE_FIDELITY = 153
+    PHASE_BASIS_DRAWS = 154
+    PHASE_EXPECTED = 155
     PHASE_DRAWS = 140
     PHASE_START = 141
     PHASE_HELD_OUT = 142

@@ -6,7 +6,8 @@ has a block for each network and none between them,
     S = Cov_p(d log p~) + Cov_p(d phi),   p = |psi|^2,
 
 and bounds the classical Fisher information F_b of outcomes in any basis b: F_b <= S. Per shot,
-F = sum_b share_b F_b with F_b = sum_x dq_b(x) dq_b(x) / q_b(x), q_b = |A_b|^2.
+F = sum_b share_b F_b with F_b = sum_x dq_b(x) dq_b(x) / q_b(x), q_b = |A_b|^2, or C |A_b|^2 of
+records with readout errors.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.data.readout_error import ReadoutError
 from psiprune.inference.fisher import basis_fisher
 from psiprune.rbm.likelihood import WeightedConfigurations, hidden_means
 from psiprune.rbm.model import RBM
@@ -33,13 +35,16 @@ def quantum_fisher(rbm: PhaseRBM) -> tuple[Float64, Float64]:
     return basis_fisher(rbm.amplitude, prob), basis_fisher(rbm.phase, prob)
 
 
-def classical_fisher(rbm: PhaseRBM, bases: Sequence[str], share: Float64) -> Float64:
+def classical_fisher(
+    rbm: PhaseRBM, bases: Sequence[str], share: Float64, readout: ReadoutError | None = None
+) -> Float64:
     """Return F of outcomes in some bases, each measured in this share of the shots.
 
     Args:
         rbm: the state, at which F is taken.
         bases: a letter for each site, "ZZXY".
         share: fractions of the shots, [basis].
+        readout: errors of the recorded bits, if any.
 
     Returns:
         F per shot, [parameter, parameter], the amplitude network first.
@@ -47,21 +52,32 @@ def classical_fisher(rbm: PhaseRBM, bases: Sequence[str], share: Float64) -> Flo
     changes = state_changes(rbm)
     fisher = np.zeros((len(changes), len(changes)))
     for basis, part in zip(bases, share, strict=True):
-        fisher += part * basis_information(rbm, changes, basis)
+        fisher += part * basis_information(rbm, changes, basis, readout)
     return fisher
 
 
-def basis_information(rbm: PhaseRBM, changes: NDArray[np.complex128], basis: str) -> Float64:
+def basis_information(
+    rbm: PhaseRBM,
+    changes: NDArray[np.complex128],
+    basis: str,
+    readout: ReadoutError | None = None,
+) -> Float64:
     """Return the Fisher information of a shot in one basis about changes of psi, [change, change].
 
     Args:
         rbm: the state psi.
         changes: derivatives of psi, [change, 2^N].
         basis: a letter for each site.
+        readout: errors of the recorded bits, if any.
     """
     amplitude = rotate(rbm.vector, [basis])[0]
     # d q / sqrt(q) = 2 Re(conj(A) dA) / |A|
     turned = rotate(changes, [basis] * len(changes))
+    if readout is not None:
+        prob = np.maximum(readout.apply(np.abs(amplitude) ** 2), _LEAST)
+        moved = 2 * (turned * amplitude.conj()).real
+        recorded = np.stack([readout.apply(row) for row in moved]) / np.sqrt(prob)
+        return np.asarray(recorded @ recorded.T)
     slope = 2 * (turned * (amplitude.conj() / np.maximum(np.abs(amplitude), _LEAST))).real
     return np.asarray(slope @ slope.T)
 

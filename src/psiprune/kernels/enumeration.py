@@ -129,6 +129,32 @@ def sigmoid_in_place(a, weight):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def sigmoids_and_sums(a, sums):  # type: ignore[no-untyped-def]
+    """Replace a [unit, state] by sigmoid(a); add sum_j log(1 + exp(a_j)) to `sums` [state]."""
+    units, states = a.shape
+    block = 256
+    product, linear = np.empty(block), np.empty(block)
+    for first in range(0, states, block):
+        size = min(block, states - first)
+        product[:] = 1.0
+        linear[:] = 0.0
+        for j in range(units):
+            for s in range(size):
+                x = a[j, first + s]
+                small = exp64(-abs(x))
+                larger = 1.0 / (1.0 + small)
+                linear[s] += max(x, 0.0)
+                product[s] *= 1.0 + small
+                a[j, first + s] = larger if x >= 0.0 else small * larger
+            if j % 512 == 511:  # before a product of factors up to 2 can overflow
+                for s in range(size):
+                    linear[s] += np.log(product[s])
+                    product[s] = 1.0
+        for s in range(size):
+            sums[first + s] += linear[s] + np.log(product[s])
+
+
+@compiled
 def sum_unit(zero, one):  # type: ignore[no-untyped-def]
     """Sum out a unit: zero <- log(e^zero + e^one), one <- e^one / (e^zero + e^one), in place."""
     for s in range(zero.shape[0]):

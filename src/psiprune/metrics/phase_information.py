@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.repr import one_line
 from psiprune.core.threads import single_blas_thread
+from psiprune.data.readout_error import ReadoutError
 from psiprune.inference.phase_fisher import (
     basis_information,
     classical_fisher,
@@ -59,18 +60,21 @@ class PhaseInformation(NamedTuple):
 
 
 @single_blas_thread()
-def phase_information(rbm: PhaseRBM, bases: Sequence[str], share: Float64) -> PhaseInformation:
+def phase_information(
+    rbm: PhaseRBM, bases: Sequence[str], share: Float64, readout: ReadoutError | None = None
+) -> PhaseInformation:
     """Return the fraction of information that a shot carries, direction by direction.
 
     Args:
         rbm: the state, up to 16 sites.
         bases: measured, "ZZXY".
         share: the part of the shots in each, [basis].
+        readout: errors of the recorded bits, if any.
     """
     size, root = np.linalg.eigh(scipy.linalg.block_diag(*quantum_fisher(rbm)))
     kept = size > _RANK * size[-1]
     whitened = root[:, kept] / np.sqrt(size[kept])
-    fisher = whitened.T @ classical_fisher(rbm, bases, share) @ whitened
+    fisher = whitened.T @ classical_fisher(rbm, bases, share, readout) @ whitened
     fractions, turned = np.linalg.eigh(fisher)
     return PhaseInformation(np.clip(fractions, 0.0, 1.0), (whitened @ turned).T)
 
@@ -94,6 +98,7 @@ def suggested_bases(
     shots: int,
     candidates: Sequence[str],
     count: int = 3,
+    readout: ReadoutError | None = None,
 ) -> list[tuple[str, float]]:
     """Return the bases that would lower the mean infidelity most, each with what it lowers it to.
 
@@ -104,7 +109,7 @@ def suggested_bases(
     changes = weakest @ state_changes(rbm)
     held = np.diag(np.maximum(shots * information.fractions[:_WEAKEST], 1.0))
     rest = (0.25 / np.maximum(shots * information.fractions[_WEAKEST:], 1.0)).sum()
-    gains = [basis_information(rbm, changes, basis) * shots / 10 for basis in candidates]
+    gains = [basis_information(rbm, changes, basis, readout) * shots / 10 for basis in candidates]
     found = []
     for _ in range(count):
         left = [0.25 * float(np.trace(np.linalg.inv(held + gain))) for gain in gains]

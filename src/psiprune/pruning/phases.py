@@ -200,7 +200,7 @@ def _of_fresh_shots(state: PhaseState) -> float:
     """Return an estimate of the log-likelihood of fresh shots, see `pruned_phases`."""
     rbm, data = state.rbm, state.data
     shots = data.shots.sum()
-    fisher = classical_fisher(rbm, data.bases, data.shots / shots)
+    fisher = classical_fisher(rbm, data.bases, data.shots / shots, data.readout)
     # Directions of no information are singular without a decay, and determined by no shot.
     damped = fisher + np.eye(len(fisher)) * _SINGULAR * fisher.trace() / len(fisher)
     weights = _weights(rbm)
@@ -233,7 +233,7 @@ def pruned_candidates(
     magnitude = _without(rbm, np.abs(to_parameters(rbm)), excess)
     if criterion == "magnitude":
         return [magnitude]
-    fisher = classical_fisher(rbm, data.bases, data.shots / data.shots.sum())
+    fisher = classical_fisher(rbm, data.bases, data.shots / data.shots.sum(), data.readout)
     damage = _without(rbm, to_parameters(rbm) ** 2 * fisher.diagonal(), excess)
     if criterion == "damage":
         return [damage]

@@ -41,7 +41,7 @@ def export_rbm(rbm: RBM, path: str | os.PathLike[str], format: str) -> Path:
         return write_bytes(path, write_npz({**qucumber_state(rbm), "mask": rbm.mask}))
     if format == "qucumber":
         state = qucumber_state(rbm)
-        return write_bytes(path, write_npz(state) if packed else _torch(state))
+        return write_bytes(path, write_npz(state) if packed else torch_file({"rbm_am": state}))
     parameters = netket_parameters(rbm)
     flat = {f"Dense/{name}": array for name, array in parameters["Dense"].items()}
     return write_bytes(path, write_npz({**flat, "visible_bias": parameters["visible_bias"]}))
@@ -67,8 +67,8 @@ def netket_parameters(rbm: RBM) -> dict[str, Any]:
     }
 
 
-def _torch(state: dict[str, Float64]) -> bytes:
-    """Return a torch file with the dictionary that QuCumber's `save` writes."""
+def torch_file(states: dict[str, dict[str, Float64]]) -> bytes:
+    """Return a torch file with the dictionary of networks that QuCumber's `save` writes."""
     try:
         import torch
     except ImportError:
@@ -76,7 +76,10 @@ def _torch(state: dict[str, Float64]) -> bytes:
             "format: a QuCumber file needs torch, which is not installed; install it, or use a "
             "name that ends in .npz for the same arrays (docs/formats.md shows how to load them)"
         ) from None
-    tensors = {name: torch.tensor(array) for name, array in state.items()}
+    networks = {
+        network: {name: torch.tensor(array) for name, array in state.items()}
+        for network, state in states.items()
+    }
     stream = io.BytesIO()
-    torch.save({"rbm_am": tensors}, stream)
+    torch.save(networks, stream)
     return stream.getvalue()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,12 +18,16 @@ from psiprune.core.random import Stream, generator_for
 from psiprune.core.repr import notebook_table
 from psiprune.core.validation import check_count, check_seed
 from psiprune.io.netcdf import read_arrays, write_arrays
+from psiprune.rbm.basis_draws import draw_in_basis
 from psiprune.rbm.model import RBM, Data
 from psiprune.rbm.serialization import provenance_of, rbm_of_arrays
 from psiprune.states.basis_rotation import rotate
 from psiprune.states.expectation import expectation
 from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import MPS
+
+if TYPE_CHECKING:
+    import torch
 
 Complex128 = NDArray[np.complex128]
 _NETWORKS = ("amplitude", "phase")
@@ -72,6 +76,19 @@ class PhaseRBM:
         total = self.amplitude.mask.size + self.phase.mask.size
         weights = f"{self.number_of_weights} of {total}"
         return f"PhaseRBM(visible={self.visible}, hidden={sizes}, weights={weights})"
+
+    def _repr_html_(self) -> str:
+        """Return the sizes of both networks as a table for notebooks."""
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{rbm.hidden}</td><td>{rbm.number_of_weights} of "
+            f"{rbm.mask.size}</td></tr>"
+            for name, rbm in (("amplitudes", self.amplitude), ("phases", self.phase))
+        )
+        head = "<tr><th></th><th>hidden units</th><th>weights</th></tr>"
+        return (
+            f"<table><caption>State with phases of {self.visible} sites</caption>{head}{rows}"
+            "</table>"
+        )
 
     @property
     def visible(self) -> int:
@@ -129,15 +146,23 @@ class PhaseRBM:
         """
         return np.abs(rotate(self.vector, [basis])[0]) ** 2
 
-    def sample(self, shots: int, basis: str, *, seed: int = 0) -> NDArray[np.uint8]:
-        """Draw independent outcomes in a basis, uint8 [shot, site], from all 2^N probabilities.
+    def sample(
+        self, shots: int, basis: str, *, steps: int = 1000, seed: int = 0
+    ) -> NDArray[np.uint8]:
+        """Draw independent outcomes in a basis, uint8 [shot, site], up to 20 sites exactly.
 
-        Above 20 sites, `amplitude.sample` draws in the Z basis by Gibbs chains.
+        Above 20 sites a configuration is drawn from |psi|^2 in Z, exactly where a layer of the
+        amplitude RBM has at most 25 units, else by a Gibbs chain of `steps` steps; then the sites
+        that the basis rotates, at most 8, are drawn given the others (`rbm.basis_draws`).
 
         Raises:
-            InputError: as in `probabilities`, or a number is out of range.
+            InputError: the basis is invalid or rotates more than 8 of more than 20 sites, or a
+                number is out of range.
         """
         shots, seed = check_count("shots", shots, 1), check_seed(seed)
+        if self.visible > EXACT_SITES:
+            steps = check_count("steps", steps, 0)
+            return draw_in_basis(self.amplitude, self.phase, basis, shots, steps, seed)
         cumulative = np.cumsum(self.probabilities(basis))
         uniform = generator_for(seed, Stream.PHASE_DRAWS).random(shots)
         drawn = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
@@ -171,6 +196,35 @@ class PhaseRBM:
         if not norm > 0:
             raise InputError("other: has no amplitude other than 0, so it is no state")
         return float(np.abs(np.vdot(given, self.vector)) ** 2) / norm**2
+
+    def to_torch(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Return the state dictionaries of both RBMs of QuCumber's ComplexWaveFunction.
+
+        {"rbm_am": of `amplitude`, "rbm_ph": of `phase`}, see `RBM.to_torch`. QuCumber's state is
+        the same, sqrt(p) exp(i phi / 2), but for both networks it takes one number of hidden units:
+        `psiprune.rbm.phase_export.equal_units` fills the smaller one up.
+
+        Raises:
+            InputError: torch is not installed.
+        """
+        return {"rbm_am": self.amplitude.to_torch(), "rbm_ph": self.phase.to_torch()}
+
+    @classmethod
+    def from_torch(cls, state: Mapping[str, Mapping[str, torch.Tensor]]) -> PhaseRBM:
+        """Return the state of `to_torch`, or of a file that QuCumber's ComplexWaveFunction saved.
+
+        Other entries than "rbm_am" and "rbm_ph", such as "unitary_dict", are not read.
+
+        Raises:
+            InputError: a network is missing, or as in `RBM.from_torch`.
+        """
+        for name in ("rbm_am", "rbm_ph"):
+            if name not in state:
+                raise InputError(
+                    f"state: must hold the networks rbm_am and rbm_ph, found "
+                    f"{', '.join(map(str, state)) or 'none'}; RBM.from_torch reads a single RBM"
+                )
+        return cls(RBM.from_torch(state["rbm_am"]), RBM.from_torch(state["rbm_ph"]))
 
     def with_masks(self, amplitude: NDArray[np.bool_], phase: NDArray[np.bool_]) -> PhaseRBM:
         """Return the state with only the weights of these masks, [hidden, site] each."""

@@ -7,6 +7,10 @@ w(v) = conj(G(v)) psi(v), whose real part sums to 1,
     dL = sum_v [Re w(v) - p(v)] d log p~(v) - sum_v Im w(v) d phi(v).
 
 In shots of the Z basis alone Re w is f, which leaves the gradient of an RBM.
+
+With readout errors C(y | x), which act on the outcomes of any basis, f is of recorded bits y,
+
+    L = sum_b,y f_b(y) log r_b(y),  r_b = C |A_b|^2,  G = sum_b U_b^+ (A_b C^T (f_b / r_b)).
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import PHASE_SITES
 from psiprune.core.repr import one_line
+from psiprune.data.readout_error import ReadoutError
 from psiprune.rbm.likelihood import (
     WeightedConfigurations,
     data_moments,
@@ -48,6 +53,7 @@ class BasisFrequencies(NamedTuple):
         outcome: sum_i x_i 2^i, [record].
         weight: how often it was measured, divided by all shots in all bases, [record].
         shots: number of shots in each basis, [basis].
+        readout: the errors of the recorded bits, the same in all bases; None for none.
     """
 
     bases: tuple[str, ...]
@@ -55,10 +61,13 @@ class BasisFrequencies(NamedTuple):
     outcome: NDArray[np.int64]
     weight: Float64
     shots: NDArray[np.int64]
+    readout: ReadoutError | None = None
 
 
-def basis_frequencies(by_basis: Mapping[str, NDArray[np.uint8]]) -> BasisFrequencies:
-    """Return the frequencies of bits [shot, site] measured in each basis.
+def basis_frequencies(
+    by_basis: Mapping[str, NDArray[np.uint8]], readout: ReadoutError | None = None
+) -> BasisFrequencies:
+    """Return the frequencies of bits [shot, site] recorded in each basis.
 
     Raises:
         InputError: there are more than 16 sites, over whose 2^N states this method sums.
@@ -76,7 +85,8 @@ def basis_frequencies(by_basis: Mapping[str, NDArray[np.uint8]]) -> BasisFrequen
     shots = np.array([len(bits) for bits in by_basis.values()])
     basis = np.repeat(np.arange(len(found)), [len(outcome) for outcome, _ in found])
     outcome, count = (np.concatenate(part) for part in zip(*found, strict=True))
-    return BasisFrequencies(tuple(by_basis), basis, outcome, count / shots.sum(), shots)
+    weight = count / shots.sum()
+    return BasisFrequencies(tuple(by_basis), basis, outcome, weight, shots, readout)
 
 
 def log_likelihood(rbm: PhaseRBM, data: BasisFrequencies) -> tuple[float, Float64]:
@@ -86,11 +96,17 @@ def log_likelihood(rbm: PhaseRBM, data: BasisFrequencies) -> tuple[float, Float6
     for first, bases in _pieces(data):
         rows = slice(*np.searchsorted(data.basis, [first, first + len(bases)]))
         basis, outcome, weight = data.basis[rows] - first, data.outcome[rows], data.weight[rows]
-        amplitude = rotate(psi, bases)[basis, outcome]
-        prob = np.maximum(np.abs(amplitude) ** 2, _LEAST)
+        amplitudes = rotate(psi, bases)
+        prob = _recorded(amplitudes, data.readout)[basis, outcome]
         value += float(weight @ np.log(prob))
         ratio = np.zeros((len(bases), len(psi)), np.complex128)
-        ratio[basis, outcome] = weight * amplitude / prob
+        if data.readout is None:
+            ratio[basis, outcome] = weight * amplitudes[basis, outcome] / prob
+        else:
+            shares = np.zeros(ratio.shape)
+            shares[basis, outcome] = weight / prob
+            for row, part in enumerate(shares):
+                ratio[row] = amplitudes[row] * data.readout.apply_transposed(part)
         back += rotate_back(ratio, bases).sum(axis=0)
     share = back.conj() * psi
     real = share.real - np.abs(psi) ** 2
@@ -106,10 +122,16 @@ def log_likelihood_by_basis(rbm: PhaseRBM, data: BasisFrequencies) -> Float64:
     total = np.zeros(len(data.bases))
     for first, bases in _pieces(data):
         rows = slice(*np.searchsorted(data.basis, [first, first + len(bases)]))
-        amplitude = rotate(rbm.vector, bases)[data.basis[rows] - first, data.outcome[rows]]
-        logs = np.log(np.maximum(np.abs(amplitude) ** 2, _LEAST))
+        prob = _recorded(rotate(rbm.vector, bases), data.readout)
+        logs = np.log(prob[data.basis[rows] - first, data.outcome[rows]])
         np.add.at(total, data.basis[rows], data.weight[rows] * logs)
     return total * data.shots.sum() / data.shots
+
+
+def recorded_probabilities(rbm: PhaseRBM, basis: str, readout: ReadoutError | None) -> Float64:
+    """Return the probability of each record in a basis, C |A|^2, [2^N]."""
+    prob = rbm.probabilities(basis)
+    return prob if readout is None else readout.apply(prob)
 
 
 def to_parameters(rbm: PhaseRBM) -> Float64:
@@ -129,6 +151,14 @@ def all_states(sites: int) -> Float64:
     bits = ((np.arange(1 << sites) >> np.arange(sites)[:, None]) & 1).astype(np.float64)
     bits.flags.writeable = False
     return bits
+
+
+def _recorded(amplitudes: NDArray[np.complex128], readout: ReadoutError | None) -> Float64:
+    """Return the probability of each record, at least 1e-30, [basis, 2^N]."""
+    prob = np.abs(amplitudes) ** 2
+    if readout is not None:
+        prob = np.stack([readout.apply(row) for row in prob])
+    return np.maximum(prob, _LEAST)
 
 
 def _pieces(data: BasisFrequencies) -> list[tuple[int, tuple[str, ...]]]:

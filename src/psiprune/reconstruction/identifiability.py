@@ -163,7 +163,8 @@ def identifiability(
     other = min(equally_likely(fits), key=lambda fit: best.rbm.fidelity(fit.rbm))
     agreement = agreement_of(fits)
     data, candidates = best.data, candidate_bases(shots.sites)
-    information = phase_information(best.rbm, data.bases, data.shots / number)
+    information = phase_information(best.rbm, data.bases, data.shots / number, data.readout)
+    suggested = suggested_bases(best.rbm, information, number, candidates, readout=data.readout)
     distinguishing = []
     if best.rbm.fidelity(other.rbm) < SAME_STATE:
         distinguishing = distinguishing_bases(best.rbm, other.rbm, candidates)
@@ -173,7 +174,7 @@ def identifiability(
         held_out=tuple(held_out_by_basis(best.rbm, test)),
         information=information,
         infidelity=information.infidelity(number),
-        suggested=tuple(suggested_bases(best.rbm, information, number, candidates)),
+        suggested=tuple(suggested),
         distinguishing=tuple(distinguishing),
         rbm=best.rbm,
     )

@@ -80,6 +80,19 @@ def rotate_back(vectors: Complex128, bases: Sequence[str]) -> Complex128:
     return out
 
 
+def check_few_rotated(bases: Sequence[str], source: str) -> None:
+    """Raise InputError if a basis has more than 8 letters other than Z."""
+    for basis in bases:
+        rotated = len(basis) - basis.count("Z")
+        if rotated > ROTATED_SITES:
+            raise InputError(
+                f"{source}: the basis {basis[:40]} rotates {rotated} of {len(basis)} sites, and a "
+                f"shot would be a sum of 2^{rotated} amplitudes; above 16 sites bases may have at "
+                f"most {ROTATED_SITES} letters other than Z: measure in such bases, or leave these "
+                "shots out"
+            )
+
+
 def expand(bits: NDArray[np.uint8], basis: str) -> tuple[NDArray[np.uint8], Complex128]:
     """Return the states whose amplitudes make up those of shots in one basis, and their factors.
 

@@ -99,6 +99,7 @@ def fit_phases(
             "epochs": epochs,
             "weight_decay": weight_decay,
             "shots": hashlib.sha256(shots).hexdigest(),
+            "readout": None if data.readout is None else data.readout.digest,
             "start": hashlib.sha256(to_parameters(start).tobytes()).hexdigest(),
         }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from psiprune.core.exceptions import InputError, TrainingWarning
+from psiprune.core.limits import PHASE_SITES
 from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_count, check_number, check_seed
@@ -17,6 +18,7 @@ from psiprune.rbm.phase import PhaseRBM
 from psiprune.rbm.phase_likelihood import log_likelihood
 from psiprune.training.natural_phase import Callback, PhaseState, fit_phases
 from psiprune.training.phase_starts import PhaseUnits, frequencies_for, new_phase_rbm
+from psiprune.training.sampled_phases import train_sampled
 
 #: Independent fits, and the most steps of each, unless given.
 STARTS, EPOCHS = 4, 300
@@ -43,11 +45,14 @@ def train_phases(
     checkpoints: Checkpoints | None = None,
     progress: bool = True,
 ) -> PhaseRBM:
-    """Train a `PhaseRBM` on shots in several bases by maximum likelihood, up to 16 sites.
+    """Train a `PhaseRBM` on shots in several bases by maximum likelihood.
 
-    Natural gradient with sums over all states: each step solves (S + lambda 1) step = gradient with
-    S the quantum Fisher information, which has a block for each network. A step that lowers the
-    likelihood is tried again with 4 lambda; after each other one lambda is divided by 3.
+    Up to 16 sites by natural gradient with sums over all states: each step solves
+    (S + lambda 1) step = gradient with S the quantum Fisher information, which has a block for each
+    network. A step that lowers the
+    likelihood is tried again with 4 lambda; after each other one lambda is divided by 3. Above 16
+    sites the normalisation and S are averages over Gibbs chains, and bases may rotate at most 8
+    sites each, see `psiprune.training.sampled_phases`.
 
     Args:
         shots: shots with a basis each, among them shots in Z on every site for the amplitudes;
@@ -59,9 +64,9 @@ def train_phases(
         start: continue training this state, instead of new ones.
         starts: independent fits from random weights, of which the likeliest is returned; every
             second one begins with phases all over the circle.
-        epochs: the most steps of each.
+        epochs: the most steps of each; above 16 sites each takes as many.
         weight_decay: L2 penalty on the weights, not on the biases, in nats per shot.
-        seed: random seed of the initial weights.
+        seed: random seed of the initial weights and of chains.
         callback: called with the state after each step.
         checkpoints: where the training saves its state; see `psiprune.io.checkpoint.Checkpoints`.
         progress: show a progress bar with the time left, in terminals and notebooks.
@@ -70,11 +75,14 @@ def train_phases(
         The likeliest state. Its provenance holds the seed, the number of shots and bases, the
         steps done, `log_likelihood` in nats per shot, whether it `converged` (0 or 1), the number
         of `starts` and of those that are `equally_likely`, within 2 nats on all shots, and their
-        fidelity `agreement`, see `agreement_of`.
+        fidelity `agreement`, see `agreement_of`. Above 16 sites it holds the standard error
+        `log_likelihood_error`, too, and fits are equally likely within half as many nats as there
+        are parameters.
 
     Raises:
         InputError: the shots are in one basis alone, which does not determine phases, have readout
-            errors or more than 16 sites, or a number or a mask is invalid.
+            errors or a basis that rotates more than 8 sites, both above 16 sites alone, or a number
+            or a mask is invalid.
 
     Warns:
         TrainingWarning: equally likely fits are different states, of a fidelity below 0.9: the
@@ -86,9 +94,26 @@ def train_phases(
         >>> pp.train_phases(pp.Shots(bits, basis=bases), starts=1).probabilities("Y").round(2)
         array([1., 0.])
     """
+    units = PhaseUnits(hidden, phase_hidden, mask, phase_mask)
+    if shots.sites > PHASE_SITES:
+        if start is not None:
+            _check_units(start, units)
+        return train_sampled(
+            shots,
+            units,
+            same_state=SAME_STATE,
+            start=start,
+            starts=starts,
+            epochs=epochs,
+            weight_decay=weight_decay,
+            seed=seed,
+            callback=callback,
+            checkpoints=checkpoints,
+            progress=progress,
+        )
     fits = independent_fits(
         shots,
-        PhaseUnits(hidden, phase_hidden, mask, phase_mask),
+        units,
         start=start,
         starts=starts,
         epochs=epochs,

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from psiprune.metrics.loss_tests import LossTest, judge_observables
+from psiprune.metrics.loss_tests import Answer, LossTest, judge_observables
 from psiprune.reconstruction.checks import (
     Check,
     check_configurations,
@@ -120,12 +120,12 @@ def _fits(dataset: xr.Dataset) -> Check:
     agreement, equal, starts = (attrs[name] for name in ("agreement", "equally_likely", "starts"))
     if equal > 1:
         found = f"{equal} of {starts} equally likely, least fidelity {agreement:.4f}"
-        answer = "pass" if agreement >= SAME_STATE else "fail"
+        answer: Answer = "pass" if agreement >= SAME_STATE else "fail"
     else:
         found = f"the likeliest of {starts} is alone; largest fidelity with another {agreement:.4f}"
         answer = "pass" if agreement >= SAME_STATE else "undecided"
     cause = "training" if answer == "fail" else ""
-    return Check(FITS, answer, _NAN, _NAN, found, _NAN, cause)  # type: ignore[arg-type]
+    return Check(FITS, answer, _NAN, _NAN, found, _NAN, cause)
 
 
 def _information(dataset: xr.Dataset) -> Check:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from time import thread_time
 
-from psiprune.data.shots import Shots
+from psiprune.data.shots import Shots, without_readout_error
 from psiprune.pruning.phases import FINE_TUNING
 from psiprune.pruning.search import expected_trials
 from psiprune.reconstruction.bases.settings import BasesSettings
@@ -30,7 +30,7 @@ def needs_of(settings: BasesSettings, training: Shots) -> Needs:
     Raises:
         InputError: the shots cannot be trained on, see `frequencies_for`.
     """
-    data = frequencies_for(training)
+    data = frequencies_for(without_readout_error(training, "reconstruct on shots in several bases"))
     seconds, memory = 0.0, 0.0
     for size in settings.sizes(training.sites):
         state = PhaseState(data, 0, new_phase_rbm(training, PhaseUnits(*size), 0))

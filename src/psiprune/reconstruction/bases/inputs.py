@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.random import Stream, generator_for
 from psiprune.data.shots import Shots, join_shots
 from psiprune.metrics.observable_text import GivenObservables, as_observables, read_observables
 from psiprune.metrics.pauli_observable import PauliObservable
+from psiprune.metrics.phase_held_out import shuffled_by_basis
 from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.reconstruction.inputs import MIN_SHOTS
 from psiprune.states.hamiltonian import Hamiltonian
@@ -67,10 +67,8 @@ def split_each_basis(shots: Shots, held_out: float, seed: int) -> BasesSplit:
     Raises:
         InputError: fewer than 30 shots are left for validation or for the test.
     """
-    generator = generator_for(seed, Stream.PHASE_HELD_OUT)
     part = np.zeros(len(shots), np.uint8)
-    for number in range(len(shots.bases)):
-        rows = generator.permutation(np.flatnonzero(shots.basis_of == number))
+    for rows in shuffled_by_basis(shots, seed):
         held = round(held_out * len(rows))
         second = 2 * held // 5
         part[rows[:second]], part[rows[second:held]] = 1, 2

@@ -12,7 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.progress import progress_bar
-from psiprune.data.shots import Shots
+from psiprune.core.threads import single_blas_thread
+from psiprune.data.shots import Shots, without_readout_error
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.equivalence import (
@@ -66,6 +67,7 @@ class Found(NamedTuple):
     fewer: int | None
 
 
+@single_blas_thread()
 def run_bases(
     settings: BasesSettings,
     shots: Shots,
@@ -96,7 +98,7 @@ def run_bases(
     """
     settings = resolve_settings(settings, shots)
     criterion = check_phase_criterion(settings.prune.criterion)
-    frequencies_for(shots)
+    frequencies_for(without_readout_error(shots, "reconstruct on shots in several bases"))
     sums = pauli_observables(settings, observables, shots.sites)
     split = split_each_basis(shots, float(settings.held_out or 0), settings.seed)
     if begin is not None and not (Path(folder) / "reconstruct.nc").exists():

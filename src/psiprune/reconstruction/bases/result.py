@@ -116,7 +116,7 @@ def load_bases(run: Path) -> PhaseReconstruction:
     dataset = read_dataset(run / FILE, KIND)
     try:
         found = assemble_bases(run, dataset, run, {})
-        _ = found.summary  # needs every number of the answer
+        summarize_bases(dataset, found.request)  # needs every number of the answer
     except KeyError:
         raise InputError(
             f"{run / FILE}: lacks numbers that this version of psiprune needs, so another version "
