@@ -116,7 +116,10 @@ def test_the_weight_decay_is_that_of_the_best_estimate_for_fresh_shots() -> None
         determined = np.sum(((root.T @ fisher @ root).diagonal() / size)[kept])
         estimates[decay] = log_likelihood(rbm, data)[0] - determined / len(shots)
     chosen = prune_phases(trained, shots, **how)[1].rbm
-    best = max(estimates, key=lambda decay: estimates[decay])
+    reached = max(estimates.values())
+    # Of decays that are equally good, within 2 nats on all shots, the largest.
+    equal = [x for x, value in estimates.items() if (reached - value) * len(shots) < 2]
+    best = max(equal)
     assert chosen.provenance["fine_tuning_decay"] == best
     assert best > 0  # a hundred shots in each basis tell little
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -31,6 +31,7 @@ from psiprune.rbm.phase_likelihood import (
 )
 from psiprune.training.natural_phase import PhaseState, fit_phases
 from psiprune.training.phase_starts import frequencies_for
+from psiprune.training.phases import EQUAL_NATS
 
 Float64 = NDArray[np.float64]
 PhaseCriterion = Literal["magnitude", "damage", "surgeon"]
@@ -163,10 +164,11 @@ def pruned_phases(
     """Return the state pruned to `count` weights and fine-tuned.
 
     Without a weight decay each of `DECAYS` is tried, after the first step that of the step before
-    and its neighbours. The one of the largest L - P / n is kept, for n shots an estimate of the
-    log-likelihood of fresh ones: with F the Fisher information of a shot and D the decay of each
-    parameter, P = tr F (F + D)^-1 is the number of parameters that the shots determine (Moody 1992;
-    Akaike 1974 for D = 0). Its provenance has `fine_tuning_decay` and `log_likelihood`.
+    and its neighbours. L - P / n estimates the log-likelihood of fresh shots from that of n shots:
+    with F the Fisher information of a shot and D the decay of each parameter, P = tr F (F + D)^-1
+    is the number of parameters that the shots determine (Moody 1992; Akaike 1974 for D = 0). Of
+    those within 2 nats of the best on all shots the largest decay is kept, as later steps can then
+    remove more. The provenance has `fine_tuning_decay` and `log_likelihood`.
     """
     describe(f"{count} weights")
     candidates = pruned_candidates(rbm, count, data, check_phase_criterion(criterion))
@@ -180,7 +182,7 @@ def pruned_phases(
     fits = [fit_phases(candidate, data, fine_tune, decay) for candidate in candidates]
     best = max(range(len(fits)), key=lambda k: fits[k].log_likelihood)
     tried = [fits[best], *(fit_phases(candidates[best], data, fine_tune, x) for x in others)]
-    ended = max(tried, key=_of_fresh_shots) if others else tried[0]
+    ended = _least_grown(tried) if others else tried[0]
     provenance = {
         **rbm.provenance,
         "criterion": criterion,
@@ -193,6 +195,14 @@ def pruned_phases(
 def _neighbours(one: float, other: float) -> bool:
     """Whether two of `DECAYS` follow each other."""
     return abs(DECAYS.index(one) - DECAYS.index(other)) == 1 if other in DECAYS else True
+
+
+def _least_grown(tried: Sequence[PhaseState]) -> PhaseState:
+    """Return the state of largest decay among those that describe fresh shots equally well."""
+    estimates = [_of_fresh_shots(state) for state in tried]
+    nats = (max(estimates) - np.array(estimates)) * tried[0].data.shots.sum()
+    equal = [state for state, below in zip(tried, nats, strict=True) if below < EQUAL_NATS]
+    return max(equal, key=lambda state: state.weight_decay)
 
 
 @single_blas_thread()

@@ -24,7 +24,7 @@ from psiprune.training.sampled_phases import train_sampled
 STARTS, EPOCHS = 4, 300
 #: Fits that differ by less than this in the log-likelihood of all shots describe them equally well:
 #: a likelihood ratio of 7.
-_EQUAL_NATS = 2.0
+EQUAL_NATS = 2.0
 #: Fidelity of two fits from which they count as the same state.
 SAME_STATE = 0.9
 
@@ -199,7 +199,7 @@ def equally_likely(fits: Sequence[PhaseState]) -> list[PhaseState]:
     """Return those of some fits, the likeliest first, within 2 nats of it on all shots."""
     best = fits[0]
     shots = best.data.shots.sum()
-    return [fit for fit in fits if (best.log_likelihood - fit.log_likelihood) * shots < _EQUAL_NATS]
+    return [fit for fit in fits if (best.log_likelihood - fit.log_likelihood) * shots < EQUAL_NATS]
 
 
 def agreement_of(fits: Sequence[PhaseState]) -> float:
