@@ -82,7 +82,7 @@ class Number:
         return abs(float(plain) - value) <= 0.5 * 10.0**-decimals * (1 + 1e-9)
 
     def distance(self, value: float) -> float:
-        """Return how far the value is from the number: 0 if it shows it, else decades, at most 2."""
+        """Return 0 if the number shows the value, else how far they are, at most 2.01."""
         shown = float(self.text.replace(",", ""))
         if self.shows(value):
             return 0.0
@@ -97,7 +97,7 @@ class Number:
         if not point:
             return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.0f}"
         digits = len((whole + decimals).replace(",", "").lstrip("-0"))
-        if whole.lstrip("-") != "0":
+        if whole.lstrip("-") != "0" or not digits:
             return f"{value:.{len(decimals)}f}"
         return np.format_float_positional(
             value, precision=digits, fractional=False, min_digits=digits
