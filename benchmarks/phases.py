@@ -9,20 +9,31 @@ quench 6    Ising chain, all spins up, after t = 1 at h = J: Z on all sites and 
             1,000 shots each.
 quench 10   the same for 10 sites: Z, and XX and XY on each pair of neighbours, 50,000 shots in all.
 quench 14   the same for 14 sites, --seeds up to 3.
-ground 10   the real positive ground state, h = J, in the bases of quench 10. `z_same` is F of
-            the RBM `train` fits to those of the shots that are in Z, `z_all` to 50,000 in Z.
+ground 6    the real positive ground state, h = J, in the bases of quench 6. `z_same` is F of
+            the RBM `train` fits to those of the shots that are in Z, `z_all` to as many in Z as
+            there are in all bases; `below` counts seeds with F < `z_same` - 0.002, `flat` is the
+            smallest |<psi| |psi|>|^2, 1 for a state without phases.
+ground 10   the same for 10 sites in the bases of quench 10.
 
 Pruned: 6 + 6 hidden units, 72 weights, on 13 bases of 1,000 shots, pruned in nine steps of 10 % to
 28 (61 %) by `prune_phases`, by criterion; F and the weights left in each network. `turned` is
 the critical ground state after exp(-i pi/8 sum Z_i Z_{i+1}), `quench` that after t = 0.5. --decay
-is the weight decay of fine-tuning (1e-4).
+fixes the weight decay of fine-tuning, which each step chooses otherwise.
+
+Decays: states with the networks that `train` gives them, 6 + 12 hidden units, pruned by surgeon in
+nine steps to 42 of 108 weights with a fixed weight decay of fine-tuning and with the one that each
+step chooses; F before, after the first and after the last step.
+
+Reconstructed: `reconstruct` with its defaults on 13 bases of 1,000 shots: F of the unpruned and the
+smallest state, weights, verdicts.
 
 Information: `identifiability` of 6 sites after t = 1, 1,000 shots in each basis, of which it fits
 four fifths: the mean of 1 - F by the Fisher information (`expected`), what it is (`found`), and the
 smallest fraction of the information about a change of the state that a shot carries.
 
 Medians over --seeds (10) seeds, with the smallest F. Minutes on an idle core, most of them for 14
-sites; --quick takes 3 seeds and leaves these out.
+sites; --quick takes 3 seeds and leaves these out. --only takes one table: phases, pruned, decays,
+reconstructed or information.
 """
 
 from __future__ import annotations
@@ -38,7 +49,7 @@ from scipy.sparse.linalg import expm_multiply
 
 import peers
 import psiprune as pp
-from psiprune.pruning.phases import WEIGHT_DECAY, PhaseCriterion
+from psiprune.pruning.phases import PhaseCriterion
 from psiprune.states.basis_rotation import rotate
 
 DATA = Path(__file__).parent.parent / "tests/reference/qucumber"
@@ -46,28 +57,34 @@ Psi = NDArray[np.complex128]
 
 
 def main() -> None:
-    args = peers.options(__doc__, seeds=10, decay=WEIGHT_DECAY)
+    args = peers.options(__doc__, seeds=10, decay="chosen", only="")
     seeds = range(3 if args.quick else args.seeds)
     about = peers.header("States with phases", f"seeds {seeds}")
     cases: list[Callable[[], peers.Row]] = [
         lambda: qucumber(seeds),
         lambda: quench(6, random_bases(6, 12), 13_000, seeds),
+        lambda: ground(6, random_bases(6, 12), 13_000, seeds),
         lambda: quench(10, pairs(10), 50_000, seeds),
-        lambda: ground(10, 50_000, seeds),
+        lambda: ground(10, pairs(10), 50_000, seeds),
     ]
     if not args.quick:
         cases.append(lambda: quench(14, pairs(14), 50_000, seeds[:3]))
-    rows = []
-    for case in cases:
-        rows.append(case())
-        peers.show(rows[-1:])
-    paths = []
-    for name, psi in (("turned", turned_ground(6)), ("quench", after_quench(6, 0.5))):
-        paths += pruned(name, psi, seeds, args.decay)
-    peers.show(paths)
-    known = information(seeds)
-    peers.show(known)
-    peers.save(args.json, about, phases=rows, pruned_phases=paths, information=known)
+    paths = (("turned", turned_ground(6)), ("quench", after_quench(6, 0.5)))
+    tables: dict[str, list[Callable[[], list[peers.Row]]]] = {
+        "phases": [lambda case=case: [case()] for case in cases],  # type: ignore[misc]
+        "pruned": [lambda x=x: pruned(*x, seeds, args.decay) for x in paths],  # type: ignore[misc]
+        "decays": [lambda name=name: decays(name, seeds) for name in STATES],  # type: ignore[misc]
+        "reconstructed": [lambda name=name: [reconstructed(name, seeds)] for name in STATES],  # type: ignore[misc]
+        "information": [lambda: information(seeds)],
+    }
+    found: dict[str, list[peers.Row]] = {}
+    for name, makes in tables.items():
+        if args.only in ("", name):
+            for make in makes:
+                rows = make()
+                peers.show(rows)
+                found.setdefault(name, []).extend(rows)
+    peers.save(args.json, about, **found)
 
 
 def qucumber(seeds: Sequence[int]) -> peers.Row:
@@ -85,11 +102,9 @@ def quench(sites: int, bases: list[str], shots: int, seeds: Sequence[int]) -> pe
     )
 
 
-def ground(sites: int, shots: int, seeds: Sequence[int]) -> peers.Row:
-    state = pp.ground_state(pp.TFIM(sites=sites, field=1.0))
-    bits = (np.arange(2**sites)[:, None] >> np.arange(sites)) & 1
-    psi = np.exp(state.log_prob(bits) / 2).astype(complex)
-    bases = pairs(sites)
+def ground(sites: int, bases: list[str], shots: int, seeds: Sequence[int]) -> peers.Row:
+    psi = pp.ground_state(pp.TFIM(sites=sites, field=1.0), progress=False).to_vector()
+    psi = np.abs(psi).astype(complex)
 
     def several(seed: int) -> pp.Shots:
         return drawn(psi, bases, shots // len(bases), seed)
@@ -99,8 +114,12 @@ def ground(sites: int, shots: int, seeds: Sequence[int]) -> peers.Row:
         return float(psi.real @ np.exp((rbm.log_prob_all() - rbm.log_partition()) / 2)) ** 2
 
     row = fidelities(f"ground {sites}", psi, several, seeds)
-    row["z_same"] = median(of_z(several(seed).in_basis("Z"), seed) for seed in seeds)
+    fits = [pp.train_phases(several(seed), seed=seed, progress=False) for seed in seeds]
+    same = [of_z(several(seed).in_basis("Z"), seed) for seed in seeds]
+    row["z_same"] = median(same)
     row["z_all"] = median(of_z(drawn(psi, bases[:1], shots, seed), seed) for seed in seeds)
+    row["below"] = sum(rbm.fidelity(psi) < z - 0.002 for rbm, z in zip(fits, same, strict=True))
+    row["flat"] = f"{min(rbm.fidelity(np.abs(rbm.vector)) for rbm in fits):.4f}"
     return row
 
 
@@ -126,17 +145,16 @@ def fidelities(
     }
 
 
-def pruned(
-    case: str, psi: Psi, seeds: Sequence[int], decay: float = WEIGHT_DECAY
-) -> list[peers.Row]:
+def pruned(case: str, psi: Psi, seeds: Sequence[int], decay: str = "chosen") -> list[peers.Row]:
     criteria: tuple[PhaseCriterion, ...] = ("magnitude", "damage", "surgeon")
+    given = None if decay == "chosen" else float(decay)
     found: dict[str, list[pp.PhaseLevel]] = {each: [] for each in ("dense", *criteria)}
     for seed in seeds:
         shots = drawn(psi, random_bases(6, 12), 1000, seed)
         rbm = pp.train_phases(shots, phase_hidden=6, seed=seed, progress=False)
         for name in criteria:
             path = pp.prune_phases(
-                rbm, shots, criterion=name, levels=9, weight_decay=decay, progress=False
+                rbm, shots, criterion=name, levels=9, weight_decay=given, progress=False
             )
             found[name].append(path[-1])
         found["dense"].append(path[0])
@@ -155,6 +173,58 @@ def pruned(
             }
         )
     return rows
+
+
+def decays(name: str, seeds: Sequence[int]) -> list[peers.Row]:
+    given: dict[str, float | None] = {"0": 0.0, "1e-5": 1e-5, "1e-4": 1e-4, "chosen": None}
+    found: dict[str, list[list[float]]] = {each: [] for each in given}
+    for seed in seeds:
+        psi = STATES[name](seed)
+        shots = drawn(psi, random_bases(6, 12), 1000, seed)
+        rbm = pp.train_phases(shots, seed=seed, progress=False)
+        for label, decay in given.items():
+            path = pp.prune_phases(rbm, shots, levels=9, weight_decay=decay, progress=False)
+            found[label].append([path[k].rbm.fidelity(psi) for k in (0, 1, 9)])
+    rows: list[peers.Row] = []
+    for label, values in found.items():
+        dense, first, last = ([value[k] for value in values] for k in range(3))
+        rows.append(
+            {
+                "state": name,
+                "decay": label,
+                "F_dense": f"{median(dense):.4f}",
+                "F_first": f"{median(first):.4f}",
+                "F_last": f"{median(last):.4f}",
+                "least_F_last": f"{min(last):.4f}",
+            }
+        )
+    return rows
+
+
+def reconstructed(name: str, seeds: Sequence[int]) -> peers.Row:
+    found, times = [], []
+    for seed in seeds:
+        psi = STATES[name](seed)
+        shots = drawn(psi, random_bases(6, 12), 1000, seed)
+        begun = process_time()
+        result = pp.reconstruct(shots, seed=seed, progress=False)
+        times.append(process_time() - begun)
+        attrs = result.dataset.attrs
+        dense = result.unpruned.fidelity(psi)
+        found.append((dense, result.rbm.fidelity(psi), attrs["dense_weights"], attrs["weights"]))
+        found[-1] += (result.verdict,)
+    dense, small, before, after, verdicts = zip(*found, strict=True)
+    return {
+        "state": name,
+        "F_unpruned": f"{median(dense):.4f}",
+        "F": f"{median(small):.4f}",
+        "least_F": f"{min(small):.4f}",
+        "unpruned": median(before),
+        "weights": median(after),
+        "trusted": verdicts.count("trusted"),
+        "not": verdicts.count("not trusted"),
+        "cpu_s": median(times),
+    }
 
 
 def information(seeds: Sequence[int]) -> list[peers.Row]:
@@ -225,6 +295,26 @@ def drawn(psi: Psi, bases: list[str], each: int, seed: int) -> pp.Shots:
     index = np.repeat(np.arange(len(bases)), each)
     return pp.Shots(np.concatenate(bits).astype(np.uint8), pp.PauliBases(tuple(bases), index))
 
+
+def xxz(_: int) -> Psi:
+    """The ground state of the XXZ chain at Delta = 0.5 with a twist of 0.4 per site."""
+    state = pp.ground_state(pp.XXZ(sites=6, delta=0.5), progress=False)
+    return np.asarray(pp.twisted(state, 0.4).to_vector(), complex)
+
+
+def local(seed: int) -> Psi:
+    """The critical ground state, each site turned by a random unitary."""
+    state = pp.ground_state(pp.TFIM(sites=6, field=1.0), progress=False)
+    return np.asarray(pp.randomly_turned(state, seed=seed).to_vector(), complex)
+
+
+#: States of six sites, by seed.
+STATES: dict[str, Callable[[int], Psi]] = {
+    **{f"quench, t = {t:g}": lambda _, t=t: after_quench(6, t) for t in (0.5, 1.0, 2.0)},  # type: ignore[misc]
+    "turned": lambda _: turned_ground(6),
+    "XXZ, twisted": xxz,
+    "local unitaries": local,
+}
 
 if __name__ == "__main__":
     main()

@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import io
 import re
-import tempfile
-from collections.abc import Iterator
 from functools import cached_property, reduce
-from pathlib import Path
 from typing import Any
 
+import notebook
 from rich.console import Console
 
 import psiprune.cli.main  # noqa: F401 (fills the app with its commands)
 from psiprune.cli.app import app
 from psiprune.cli.catalogue import COMMANDS, MASKS
 from psiprune.cli.help import Help, joined
-
-NOTEBOOKS = Path(__file__).parent / "notebooks"
-
-
-def cells(source: str) -> Iterator[tuple[str, str]]:
-    """(kind, text) of each cell of a notebook in percent format; the kind is markdown or code."""
-    for part in re.split(r"^# %%", source, flags=re.MULTILINE)[1:]:
-        title, _, text = part.partition("\n")
-        if title.strip() == "[markdown]":
-            yield "markdown", re.sub(r"^# ?", "", text, flags=re.MULTILINE).strip()
-        else:
-            yield "code", text.strip()
-
-
-def rendered(source: str, stem: str) -> tuple[str, dict[str, bytes]]:
-    """A notebook as Markdown with what its cells print, and its figures STEM-1.svg and so on.
-
-    As in Jupyter, the value of the last line of a cell is shown: a figure as SVG, else as text.
-    """
-    pieces: list[str] = []
-    figures: dict[str, bytes] = {}
-    names: dict[str, Any] = {"__name__": "__main__"}
-    for kind, text in cells(source):
-        if kind == "markdown":
-            pieces.append(text)
-            continue
-        pieces.append(f"```python\n{text}\n```")
-        out = io.StringIO()
-        value: Any = None
-        with contextlib.redirect_stdout(out):
-            for node in ast.parse(text).body:
-                if isinstance(node, ast.Expr):
-                    value = eval(compile(ast.Expression(node.value), "cell", "eval"), names)
-                else:
-                    exec(compile(ast.Module([node], []), "cell", "exec"), names)
-                    value = None
-        if hasattr(value, "savefig"):
-            name, drawn = f"{stem}-{len(figures) + 1}.svg", io.BytesIO()
-            value.savefig(drawn, format="svg")
-            figures[name] = drawn.getvalue()
-        elif value is not None:
-            print(value, file=out)
-        if out.getvalue():
-            pieces.append(f"```text\n{out.getvalue()}```")
-        if hasattr(value, "savefig"):
-            pieces.append(f"![Figure {len(figures)}]({name})")
-    return "\n\n".join(pieces) + "\n", figures
 
 
 def math(source: str, *_: object, **__: object) -> str:
@@ -157,12 +105,11 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add a page for each notebook, with its figures beside it."""
+    """Add a page for each notebook, with its pictures beside it."""
     from mkdocs.structure.files import File
 
-    for path in sorted(NOTEBOOKS.glob("*.py")):
-        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            page, figures = rendered(path.read_text(), path.stem)
-        for name, content in {f"{path.stem}.md": page, **figures}.items():
+    for source in sorted(notebook.FOLDER.glob("*.py")):
+        page, pictures = notebook.as_page(source.with_suffix(".ipynb"))
+        for name, content in {f"{source.stem}.md": page, **pictures}.items():
             files.append(File.generated(config, f"notebooks/{name}", content=content))
     return files

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Is the wheel all that somebody else needs? Builds it, looks into it, installs it into a new
-# environment away from the checkout, runs a study and the example from it and lets mypy see its types.
+# environment away from the checkout, where no compiler is used, runs a study and the example from it and lets mypy see its types.
 #
 #     scripts/check_wheel.sh PYTHON    (one that has `build`)
 set -euo pipefail
@@ -64,4 +64,6 @@ grep -q 'Revealed type is .*psiprune.rbm.model.RBM"' types.txt
 if "$bin/mypy" --strict bad.py >types.txt; then echo "mypy saw no types"; exit 1; fi
 grep -q 'Argument "hidden" .* expected "int | None"' types.txt
 grep -q 'expression has type "RBM", variable has type "int"' types.txt
+mkdir -p "$root/dist" && cp "$wheel" "$root/dist/"
 echo "the wheel is complete, runs, and is typed"
+echo "next: pip install dist/$(basename "$wheel")"

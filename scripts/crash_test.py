@@ -77,6 +77,10 @@ STAGES = {
     "scale-free magnitude --bonds 1 --train.method cd --train.epochs 500 --dense-train.method cd "
     "--dense-train.epochs 500 --fine-tune.method cd --fine-tune.epochs 200 --out {out}",
     "sweep": "sweep {in}/sweep.toml --scheduler serial --out {out}",
+    "train bases": "train {in}/bases.nc --epochs 150 --out {out}/rbm.nc",
+    "prune bases": "prune {in}/phases.nc {in}/bases.nc --levels 3 --out {out}",
+    "reconstruct bases": "reconstruct {in}/bases.nc --hidden 2 --starts 2 --seeds 2 "
+    "--prune.fraction 0.3 --out {out}",
 }
 SWEEP = """
 study = {sites = 4, hidden = 3, shots = 300, fields = [1.0], seeds = 1, prune.levels = 2,\
@@ -285,6 +289,9 @@ def prepare(folder: Path) -> None:
     rbm.save(folder / "rbm.nc")
     weights = np.abs(rbm.weights)
     rbm.with_mask(weights > np.median(weights)).save(folder / "pruned.nc")
+    bases = pp.sample(pp.quench(pp.TFIM(sites=3), 0.6), 2100, seed=1, bases="nearest-pairs")
+    bases.save(folder / "bases.nc")
+    pp.train_phases(bases, hidden=2, starts=1, epochs=20).save(folder / "phases.nc")
     (folder / "sweep.toml").write_text(SWEEP)
     (folder / "mine.py").write_text(
         "def walls(bits):\n    return (bits[:, 1:] != bits[:, :-1]).sum(axis=1)\n"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+import psiprune as pp
 from psiprune.pruning.schedule import weights_kept
 from psiprune.rbm.init import initial_rbm
 
@@ -165,6 +167,33 @@ def timing() -> dict[str, Any]:
     return {"sites": 18, "hidden": 9, "batch_size": 100, "cd_steps": 10, "rows": rows}
 
 
+#: Measures and numbers of weights of the levels of `path`.
+PATH_MEASURES = (
+    *("kl", "fidelity", "energy_roe", "energy_bias"),
+    *("abs_magnetization_roe", "abs_magnetization_bias", "correlation_mse"),
+    *("energy", "energy_variance", "entropy_loss", "renyi2_loss"),
+)
+PATH_COUNTS = (72, 58, 46, 37, 30, 24, 19, 15)
+
+
+def path(counts: tuple[int, ...] = PATH_COUNTS, *, error: float = 0.1) -> list[pp.Level]:
+    """A path of 12 sites and 6 hidden units whose measures grow with the weights pruned."""
+    dense = initial_rbm(12, 6, seed=1)
+    levels = []
+    for step, count in enumerate(counts):
+        mask = (np.arange(72) < count).reshape(6, 12)
+        values = {
+            name: pp.Measure(1e-3 * (1 + k) * 1.8**step, error * 1e-3, 5e-4 * (1 + k), "invented")
+            for k, name in enumerate(PATH_MEASURES)
+        }
+        values["renyi2_loss"] = pp.Measure(-1e-2, 0.0, 0.0, "invented")  # entropy gained
+        values["fidelity"] = pp.Measure(1.0 - 2e-3 * 1.8**step, 0.0, 1.0 - 1e-3, "invented")
+        observables = SimpleNamespace()
+        report = pp.Report(**values, observables=observables, exact=None)  # type: ignore[arg-type]
+        levels.append(pp.Level(step, dense.with_mask(mask), report))
+    return levels
+
+
 #: The world in which the paper is right.
 SEEDS, LEVELS = 10, 21
 #: Each seed has its own level of everything, so that no two numbers are equal.
@@ -174,7 +203,7 @@ SEED_FACTOR = 1 + 0.002 * np.arange(SEEDS)
 GROWN: dict[str, tuple[float, tuple[float, float]]] = {
     "kl": (0.0025, (0.18, 0.8)),
     "infidelity": (0.0012, (0.14, 0.6)),
-    "energy": (0.0003, (0.06, 0.2)),
+    "energy": (0.0003, (0.10, 0.2)),
     "abs_magnetization": (0.004, (0.30, 1.5)),
     "correlation_mse": (1e-4, (0.24, 1.2)),
 }
@@ -348,6 +377,10 @@ def _sparse() -> xr.Dataset:
     )
 
 
+#: Measures by which ablations are judged, and their scales.
+JUDGED = (("kl", 2.0), ("abs_magnetization_bias", 4.0), ("energy_bias", 0.1))
+
+
 def _ablation() -> xr.Dataset:
     shares = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
     spread = partial(
@@ -362,9 +395,8 @@ def _ablation() -> xr.Dataset:
     kl = np.array([0.0025, 0.0028, 0.003]) * SEED_FACTOR[None, :, None]
     return xr.Dataset(
         {
-            "broken_infidelity": spread("field seed start share", lost),
-            "broken_kl": spread("field seed start share", 2 * lost),
-            "forbidden_kl": spread("field seed model", kl),
+            **{f"broken_{n}": spread("field seed start share", k * lost) for n, k in JUDGED},
+            **{f"forbidden_{n}": spread("field seed model", k * kl) for n, k in JUDGED},
             "found": spread("field seed model hidden", True),
             "share_of_unit": spread("field seed model hidden", 0.8),
             "overlap": overlap,

@@ -221,22 +221,6 @@ def test_brackets_of_averages_are_not_taken_for_tags() -> None:
     assert hooks._verbatim("a <Z_i Z_j> of `b`") == "a &lt;Z\\_i Z\\_j> of `b`"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = path.read_text()
-    for name, small in {"SITES": 6, "SHOTS": 500, "SEEDS": 2, "LEVELS": 4}.items():
-        text = re.sub(rf"^{name} = .*$", f"{name} = {small}", text, flags=re.MULTILINE)
-    monkeypatch.chdir(tmp_path)
-    page, figures = hooks.rendered(text, path.stem)
-    assert page.startswith("# ")
-    assert page.count("```python") == sum(kind == "code" for kind, _ in hooks.cells(text))
-    assert page.count("```text") >= 3
-    assert figures
-    for name, drawing in figures.items():
-        assert f"]({name})" in page
-        assert b"<svg" in drawing
-
-
 def test_formulas_become_mathml() -> None:
     pytest.importorskip("latex2mathml", reason="pip install '.[dev]' converts formulas")
     assert re.search(r"<math.*display=\"block\".*<msqrt>", hooks.math(r"\sqrt{p}"))

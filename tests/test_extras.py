@@ -31,6 +31,7 @@ PROGRAMS = {
         " or main(['query', 'select count(*) from levels', 'run']))",
         "psiprune[sweep]",
     ),
+    "notebooks": ("import nbclient, ipykernel, ipywidgets", "nbclient"),
     "docs": ("import mkdocs, mkdocstrings, latex2mathml.converter", "mkdocs"),
 }
 #: Extras that need gigabytes, or that only combine others or are for the tests themselves.

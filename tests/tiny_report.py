@@ -11,9 +11,8 @@ import xarray as xr
 from invented import frontier_of
 from psiprune.data.shots import read_shots
 from psiprune.io.netcdf import read_dataset
-from psiprune.paper.claims.judge import judge
 from psiprune.paper.derived import clusters_of, decay_of, ranks_of, symmetry_of
-from psiprune.paper.headlines import headlines
+from psiprune.paper.judging import judge_datasets
 from psiprune.paper.report import paper_report
 from psiprune.reporting.page import Provenance, Report
 
@@ -100,13 +99,12 @@ def report_of(datasets: dict[str, xr.Dataset]) -> Report:
     """The whole report."""
     # The frontier has only what the report's own sentences look at.
     whole = {name: each for name, each in datasets.items() if name != "frontier"}
-    judged = judge(whole)
     return paper_report(
         datasets,
-        judged,
-        headlines(whole, judged),
+        judge_datasets(whole),
         FIGURES,
         TIMING,
         Provenance({"psiprune": "0.1.0", "machine": "a test"}, "sites = 4\n"),
+        {"run": "with other settings than the defaults", "qubits": "4 (3 seeds)"},
         "psiprune paper --quick -o paper",
     )

@@ -4,11 +4,11 @@
 # Pruning criteria are usually compared by accuracy on images, where the best possible answer is
 # unknown. Here it is a quantum state: KL to it is a sum over all states, without noise. We compare
 # a new criterion with those of psiprune and with random pruning, over several seeds, by a
-# signed-rank test. Run this file with Python, or open it with jupytext.
+# signed-rank test.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
 import psiprune as pp
@@ -93,8 +93,7 @@ for name, table in zip(criteria, np.median(kl, axis=2), strict=True):
     print(f"{name:10s}", *(f"{value:8.4f}" for value in table))
 
 # %%
-figure = Figure(figsize=(5, 3.4), layout="constrained")
-ax = figure.subplots()
+figure, ax = plt.subplots(figsize=(5, 3.4), layout="constrained")
 for name, table in zip(criteria, kl, strict=True):
     low, middle, high = np.quantile(table, (0.16, 0.5, 0.84), axis=1)
     ax.fill_between(DENSITIES, low, high, alpha=0.2)
@@ -102,7 +101,7 @@ for name, table in zip(criteria, kl, strict=True):
 ax.set(xlabel="density", ylabel="KL (nat), not fine-tuned", yscale="log")
 ax.invert_xaxis()
 ax.legend()
-figure
+plt.show()
 
 # %% [markdown]
 # ## Is it better?

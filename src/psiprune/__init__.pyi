@@ -7,6 +7,7 @@ __all__ = [
     "TFIM2D",
     "XXZ",
     "AblationSettings",
+    "BasesSettings",
     "Confusion",
     "ConvergenceError",
     "DivergenceError",
@@ -27,6 +28,7 @@ __all__ = [
     "PauliBases",
     "PhaseLevel",
     "PhaseRBM",
+    "PhaseReconstruction",
     "PhaseReport",
     "PruneSettings",
     "PsipruneError",
@@ -77,6 +79,7 @@ __all__ = [
     "nearest_mask",
     "plot_clusters",
     "plot_path",
+    "plot_rbm",
     "plot_study",
     "power_law_mask",
     "pretraining_mask",
@@ -168,9 +171,12 @@ from .rbm.scale_free import power_law_mask, scale_free_mask
 from .rbm.serialization import load_rbm
 from .rbm.vertex_cut import vertex_cut
 from .reconstruction.api import reconstruct
+from .reconstruction.bases.result import PhaseReconstruction
+from .reconstruction.bases.settings import BasesSettings
 from .reconstruction.identifiability import Identifiability, identifiability
 from .reconstruction.result import Reconstruction, load_reconstruction
 from .reconstruction.settings import ReconstructSettings
+from .reporting.graph_figure import plot_rbm
 from .reporting.path_figure import plot_path
 from .reporting.weights_figure import plot_clusters
 from .states.amplitudes import read_amplitudes

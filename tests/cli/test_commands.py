@@ -152,7 +152,7 @@ def test_scale_free_masks(tmp_path: Path, made: Callable[..., np.ndarray[Any, An
     np.testing.assert_array_equal(ring, pp.scale_free_mask(9, near=2, ratio=2, periodic=True))
     bits = np.repeat(np.eye(2, dtype=np.uint8), [30, 31], axis=0).repeat(4, axis=1)
     pp.Shots(bits).save(tmp_path / "shots.nc")
-    from_shots = made("scale-free", "--shots", tmp_path / "shots.nc", "--hidden=3")
+    from_shots = made("scale-free", tmp_path / "shots.nc", "--hidden=3")
     np.testing.assert_array_equal(from_shots, pp.mask_for_shots(bits, 3))
     square = tmp_path / "square.txt"
     square.write_text("0 0\n0 1\n1 0\n1 1\n")
@@ -282,7 +282,7 @@ def test_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     # Started again, from its own configuration: nothing is left to do, the table is the same.
     before = tiny.contents(folder)
-    monkeypatch.setattr("psiprune.experiments.figures.study.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.experiments.figures.study.study_figure", lambda _: None)
     monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [Path("figure.png")])
     out = text_of(tiny.call("study", "--config", folder / "config.toml", "--out", folder))
     assert out.startswith("h/J = 1\npruned  weights")
@@ -300,7 +300,7 @@ def test_study_goes_to_a_folder_of_its_own(
     monkeypatch.setattr(
         "psiprune.experiments.study.run_study", lambda *_: read_dataset(finished / "study.nc")
     )
-    monkeypatch.setattr("psiprune.experiments.figures.study.plot_study", lambda _: None)
+    monkeypatch.setattr("psiprune.experiments.figures.study.study_figure", lambda _: None)
     monkeypatch.setattr("psiprune.reporting.figures.save_figure", lambda *_: [])
     first, again, other = (
         json_of(tiny.call("study", "--seed", seed, "--json"))["folder"] for seed in (0, 0, 1)
@@ -346,9 +346,11 @@ def test_sparse_and_ablation(
     module = f"psiprune.experiments.{command}.run_{command}"
     monkeypatch.setattr(module, lambda *_: read_dataset(folder / f"{command}.nc"))
     out = text_of(tiny.call(*again))
-    assert out.startswith("h/J = 1")
+    assert out.startswith("h/J = 1: ")
+    assert "KL" in out.splitlines()[0]
     names = ", ".join(f"{name}.png" for name in figures)
-    assert out.splitlines()[-1] == f"{folder}: {command}.nc, {names}"
+    assert out.splitlines()[-2] == f"{folder}: {command}.nc, {names}"
+    assert out.splitlines()[-1].startswith("next: psiprune info")
 
 
 def test_options_stand_on_top_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,8 @@ def test_help_shows_the_example_and_the_most_used_options_first(
     shown = re.findall(r"^│ (?:\*  |   )?(--[\w.-]+)", "\n".join(lines), re.MULTILINE)
     assert tuple(shown[: len(common)]) == common
     assert "--json" in shown or command in ("mask", "completion")
+    kinds = set(re.findall(r"--shots (\w+)", "\n".join(lines).partition("│")[2]))
+    assert kinds <= {"INT"}  # never a file
 
 
 def test_help_keeps_brackets_and_paragraphs() -> None:

@@ -41,6 +41,23 @@ def test_train_writes_the_state_of_train_phases(folder: Path, tmp_path: Path) ->
     assert (tmp_path / "b.nc").read_bytes() == (folder / "rbm.nc").read_bytes()
 
 
+def test_train_takes_steps_starts_decay_and_masks(folder: Path, tmp_path: Path) -> None:
+    masks = np.eye(2, 3, dtype=int), 1 - np.eye(3, dtype=int)
+    for name, mask in zip(("a.txt", "p.txt"), masks, strict=True):
+        np.savetxt(tmp_path / name, mask, fmt="%d")
+    options = f"--mask {tmp_path}/a.txt --phase-mask {tmp_path}/p.txt --starts 1 --epochs 4"
+    command = ("train", folder / "shots.nc", "--out", tmp_path / "rbm.nc", *options.split())
+    found = json_of(tiny.call(*command, "--weight-decay=0.01", "--json"))
+    assert (found["weights"], found["epochs"], found["starts"]) == (8, 4, 1)
+    made, shots = pp.load_phase_rbm(tmp_path / "rbm.nc"), pp.read_shots(folder / "shots.nc")
+    for network, mask in zip((made.amplitude, made.phase), masks, strict=True):
+        np.testing.assert_array_equal(network.mask, mask)
+    given = {"mask": masks[0] > 0, "phase_mask": masks[1] > 0}
+    how = {"starts": 1, "epochs": 4, "weight_decay": 0.01}
+    expected = pp.train_phases(shots, **given, **how)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(made.vector, expected.vector)
+
+
 def test_evaluate_against_a_state(folder: Path) -> None:
     rbm, state = pp.load_phase_rbm(folder / "rbm.nc"), pp.load_mps(folder / "state.nc")
     energy = "--observable=energy=-Z0 Z1 - Z1 Z2 - X0 - X1 - X2"
@@ -67,6 +84,9 @@ def test_the_report_is_that_of_vectors(folder: Path) -> None:
     psi, other = rbm.vector, state.to_vector()
     means = [(each.conj() @ y1 @ each).real for each in (psi, other)]
     assert report.observables["Y1"] == pytest.approx(tuple(means))
+    for each, entropy in zip((psi, other), report.entropy, strict=True):
+        size, _ = np.linalg.eigh((square := each.reshape(-1, 2)).T @ square.conj())  # of site 0
+        assert entropy == pytest.approx(-size @ np.log(size))
     with pytest.raises(pp.InputError, match=r"must be a sum of Pauli strings .* found g2"):
         evaluate_phases(rbm, state, ["g2"])
 
@@ -80,6 +100,20 @@ def test_evaluate_on_shots(folder: Path) -> None:
     assert found["bases"][1]["log_likelihood"] == pytest.approx(fits[1].log_likelihood)
     assert found["log_likelihood"] == pytest.approx(float(rbm.provenance["log_likelihood"]))
     assert fits[1].basis in text_of(tiny.call(*command))
+
+
+def test_identifiability_prints_what_python_finds(folder: Path) -> None:
+    command = ("identifiability", folder / "shots.nc", "--hidden", 2, "--starts", 2)
+    found = json_of(tiny.call(*command, "--json"))
+    shots = pp.read_shots(folder / "shots.nc")
+    expected = pp.identifiability(shots, hidden=2, starts=2, progress=False)
+    assert found["determined"] is expected.determined is True
+    assert found["agreement"] == pytest.approx(expected.agreement)
+    assert found["suggested"] == pytest.approx(dict(expected.suggested))
+    assert [each["basis"] for each in found["bases"]] == [*shots.bases]
+    text = text_of(tiny.call(*command))
+    assert str(expected) in text
+    assert text.rstrip().endswith(f"next: psiprune reconstruct {folder}/shots.nc")
 
 
 def test_prune_writes_the_levels_of_prune_phases_and_resumes(folder: Path, tmp_path: Path) -> None:
@@ -107,7 +141,9 @@ def test_prune_writes_the_levels_of_prune_phases_and_resumes(folder: Path, tmp_p
     ("command", "facts"),
     [
         ("train {in}/shots.nc --out {out} --folds 5", ["--folds", 7, "omit it"]),
-        ("train {in}/shots.nc --out {out} --epochs 5", ["--method and its settings", 7]),
+        ("train {in}/shots.nc --out {out} --learning-rate 1", ["--learning-rate", 7, "omit it"]),
+        ("train {in}/shots.nc --out {out} --starts 0", ["starts", 1, 0]),
+        ("train {in}/z.nc --out {out} --starts 2", ["--starts", "Z", "omit it"]),
         ("train {in}/z.nc --out {out} --phase-hidden 3", ["--phase-hidden", "Z", "omit it"]),
         ("evaluate {in}/rbm.nc {in}/state.nc --draws 100", ["--draws", "exactly"]),
         ("evaluate {in}/rbm.nc {in}/z.nc --observable X0", ["--observable", "shots"]),

@@ -26,6 +26,7 @@ CRASH_TEST = Path(__file__).parents[2] / "scripts" / "crash_test.py"
 STAGES = (
     *("train cd", "train pcd", "train natural", "train exact", "prune", "rewire", "reconstruct"),
     *("study", "sparse", "ablation", "frontier", "masks", "entanglement", "sweep"),
+    *("train bases", "prune bases", "reconstruct bases"),
 )
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 import psiprune as pp
 import tiny
@@ -402,25 +404,30 @@ def test_masks_train_by_natural_gradient_where_dense_rbms_cannot() -> None:
 # ---- figures and table
 
 
+def panels(figure: Figure) -> list[Axes]:
+    return [ax for ax in figure.get_axes() if ax.get_label() != "<legend>"]
+
+
 def test_figures_show_medians(masks: xr.Dataset) -> None:
-    axes = plot_budget(masks).get_axes()
+    axes = panels(plot_budget(masks))
     assert len(axes) == 2
     lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in axes[0].lines}
     here = masks["kl"].sel(field=1.0, width=2, variant="scale-free").median("seed").dropna("count")
     np.testing.assert_array_equal(lines["scale-free"], np.column_stack([here["count"], here]))
     np.testing.assert_allclose(lines["parameters / (2 shots)"][:, 1], np.array([11, 12, 14]) / 400)
     mps = [masks[f"mps_{name}"].values.item() for name in ("parameters", "kl")]
-    np.testing.assert_allclose(lines["MPS, bond dimension 1"], [mps])
+    np.testing.assert_allclose(lines["MPS, D = 1"], [mps])
     other = masks.assign_attrs(sites=8)
-    (ax,) = plot_scaling([other, masks]).get_axes()
-    scaled = {str(line.get_label()): np.asarray(line.get_xydata()) for line in ax.lines}
-    for label, sites in (("N = 4, scale-free", 4), ("N = 8, scale-free", 8)):
+    by_kind = {ax.get_title(): ax for ax in plot_scaling([other, masks]).get_axes()}
+    of_kind = by_kind["scale-free"].lines
+    scaled = {str(line.get_label()): np.asarray(line.get_xydata()) for line in of_kind}
+    for label, sites in (("N = 4", 4), ("N = 8", 8)):
         np.testing.assert_allclose(scaled[label], lines["scale-free"] / sites)
-    (ax,) = plot_correlations(masks).get_axes()
+    (ax,) = panels(plot_correlations(masks))
     drawn = {str(bar.get_label()): bar for bar in ax.containers}
     assert set(drawn) == {"dense", "scale-free", "windows", "dense, pruned by surgeon"}
     axes = plot_links(masks).get_axes()
-    assert [ax.get_title().split(",")[0] for ax in axes][:3] == [
+    assert [ax.get_title().split(",\n")[0] for ax in axes][:3] == [
         "scale-free",
         "dense",
         "scale-free",

@@ -15,7 +15,7 @@ from psiprune.metrics.phase_information import (
     suggested_bases,
 )
 from psiprune.rbm.phase_likelihood import basis_frequencies
-from psiprune.training.phases import fit_phases
+from psiprune.training.natural_phase import fit_phases
 
 BASES, SHARE = ("ZZ", "XY", "YX", "XZ"), np.array([0.4, 0.2, 0.2, 0.2])
 

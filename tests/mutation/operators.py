@@ -127,7 +127,7 @@ def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDe
     """Yield functions and methods; nested functions belong to the outermost one."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef):
-            if child.name != "__repr__":
+            if child.name not in ("__repr__", "_repr_html_"):
                 yield prefix + child.name, child
         elif isinstance(child, ast.ClassDef):
             yield from _functions(child, f"{prefix}{child.name}.")

@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 import invented
 from psiprune.paper.derived import decay_of
 from psiprune.paper.figures.against_kl import plot_measures_against_kl
-from psiprune.paper.figures.decay import plot_decay
+from psiprune.paper.figures.decay import plot_decay, shown_levels
 from psiprune.paper.figures.graph import plot_graph
 from psiprune.paper.figures.order import plot_order
+from psiprune.paper.figures.robustness import plot_robustness
 from psiprune.paper.figures.schedules import plot_schedules
 from psiprune.paper.figures.sizes import plot_sizes
 from psiprune.paper.figures.timing import plot_timing
@@ -46,8 +47,8 @@ def legend(figure: Figure) -> list[str]:
 
 
 def panels(figure: Figure) -> list[Axes]:
-    """All axes but colour bars."""
-    return [ax for ax in figure.get_axes() if ax.get_label() != "<colorbar>"]
+    """All axes but colour bars and those of legends."""
+    return [ax for ax in figure.get_axes() if ax.get_label() not in ("<colorbar>", "<legend>")]
 
 
 def drawings(study: xr.Dataset, other: xr.Dataset) -> dict[str, Callable[[], Figure]]:
@@ -59,6 +60,7 @@ def drawings(study: xr.Dataset, other: xr.Dataset) -> dict[str, Callable[[], Fig
         "decay": lambda: plot_decay([study, other], decay_of([study, other])),
         "against": lambda: plot_measures_against_kl(study, invented.ranks(study)),
         "schedules": lambda: plot_schedules(study, {0.4: other}),
+        "robustness": lambda: plot_robustness(study, {"cd-1": other}),
         "sizes": lambda: plot_sizes([study, other]),
         "timing": lambda: plot_timing(invented.timing()),
     }
@@ -90,6 +92,7 @@ def test_one_field_and_one_seed_need_no_more() -> None:
         "decay": 6,
         "against": 4,
         "schedules": 5,
+        "robustness": 1,
         "sizes": 4,
         "timing": 1,
     }
@@ -149,60 +152,84 @@ def test_the_graph_of_another_level_and_a_large_one_with_signs_only() -> None:
 
 def test_order_by_level_and_histograms() -> None:
     study, symmetry = invented.study(), invented.symmetry()
-    axes = panels(plot_order(study, symmetry))
-    assert len(axes) == 6
-    assert [axes[0].get_title(), axes[3].get_title()] == ["h/J = 1 (QCP)", "h/J = 2 (PM)"]
-    assert [ax.get_xlabel() for ax in axes[3:]] == [
-        "fraction of weights pruned",
-        "m",
-        "most frequent configurations, K",
-    ]
-    assert axes[1].get_title() == "18 sites, median of 3 seeds"
-    for row, field in enumerate((1.0, 2.0)):
-        left, middle, right = axes[3 * row : 3 * row + 3]
+    figure = plot_order(study, symmetry)
+    rows = np.reshape(np.array(panels(figure), object), (3, 2))
+    assert [ax.get_title() for ax in rows[0]] == ["h/J = 1 (QCP)", "h/J = 2 (PM)"]
+    assert [ax.get_xlabel() for ax in rows[:, 0]] == ["fraction pruned", "m", "K (with a partner)"]
+    assert figure.get_suptitle() == "18 sites, median of 3 seeds"
+    words = [ax for ax in figure.get_axes() if ax.get_label() == "<legend>"]
+    for field, (upper, middle, lower) in zip((1.0, 2.0), rows.T, strict=True):
         here = study.sel(field=field)
         pruned = here["fraction_pruned"].isel(seed=0)
         for name in ("magnetization", "abs_magnetization"):
-            assert points(pruned, here[name].median("seed")) in drawn(left)
+            assert points(pruned, here[name].median("seed")) in drawn(upper)
         exact = float(here["abs_magnetization_reference"])
-        assert {exact, 0.0} <= {line[0][1] for line in drawn(left) if len(line) == 2}
+        assert {exact, 0.0} <= {line[0][1] for line in drawn(upper) if len(line) == 2}
         m = 1 - 2 * np.arange(19) / 18
         prob = here["magnetization_distribution"].median("seed")
         assert points(m, here["magnetization_distribution_reference"]) in drawn(middle)
         assert points(m, here["magnetization_distribution_data"]) in drawn(middle)
-        for level in (0, 1, 3, 6):  # nearest to 0, 25, 50, and 75 as well as 100 %
+        for level in (0, 3, 6):  # nearest to 0, 50, and 75 as well as 100 %
             assert points(m, prob.isel(level=level)) in drawn(middle)
-        labels = [text.get_text() for text in middle.get_legend().get_texts()]  # type: ignore[union-attr]
-        assert labels == ["exact", "training set", *(f"{n}% pruned" for n in (0, 20, 49, 74))]
-        dots, caps, _ = right.containers[0]
+        labels = [text.get_text() for text in words[1].get_legend().get_texts()]  # type: ignore[union-attr]
+        assert labels == ["exact", "training set", *(f"{n}% pruned" for n in (0, 49, 74))]
+        dots, caps, _ = lower.containers[0]
         here = symmetry.sel(field=field)
         ratio, spread = here["ratio"].values, here["ratio_spread"].values
         np.testing.assert_array_equal(dots.get_ydata(), ratio)
         np.testing.assert_array_equal(caps[1].get_ydata(), ratio + spread)
-        assert texts(right) == ["n=10", "n=98"]
+        ticks = [text.get_text() for text in lower.get_xticklabels()]
+        assert ticks == ["10\n(10)", "100\n(98)", "1000"]
+
+
+def curves(ax: Axes) -> list[list[list[float]]]:
+    """The curves of C(d) of RBMs that have points, without the exact state."""
+    named = [
+        line for line in ax.lines if str(line.get_label()).startswith(("dense", "last", *"5789"))
+    ]
+    return [shown for line in named if (shown := np.asarray(line.get_xydata()).tolist())]
 
 
 def test_correlations_end_where_noise_begins() -> None:
     study = invented.study(sites=18)
     weak = study["correlation"].where(study["distance"] < 4, 0.029)  # 2.9 standard errors
-    study = study.assign(correlation=weak.where(study["level"] != 5))
-    axes = panels(plot_decay([study], decay_of([study])))
+    study = study.assign(correlation=weak)
+    figure = plot_decay([study], decay_of([study]))
+    axes = panels(figure)
     assert [ax.get_xscale() for ax in axes[:2]] == ["log", "linear"]
     here = study.sel(field=1.0)
     d = np.arange(10)
     for ax in axes[:2]:
         assert ax.get_yscale() == "log"
         assert ax.get_ylabel() == "C(d)"
-        curves = [line for line in ax.lines if line.get_marker() == "."]
-        levels = [0, 1, 2, 3, 4, 6]  # level 5 is NaN
+        levels = [0, 3, 6]  # of 0, 20, 36, 49, 59, 67, and 74 %
         middle = here["correlation"].median("seed")
-        expected = [points(d[1:4], middle.isel(level=k)[1:4]) for k in levels]
-        shown = [np.asarray(line.get_xydata()).tolist() for line in curves]
-        assert [curve for curve in shown if curve] == expected
+        assert curves(ax) == [points(d[1:4], middle.isel(level=k)[1:4]) for k in levels]
         assert points(d[1:], here["correlation_reference"][1:]) in drawn(ax)
-    assert axes[0].get_title() == "18 sites, h/J = 1 (QCP)"
-    figure = plot_decay([study], decay_of([study]))
-    assert "curves end where C(d) < 3 standard errors, or ≤ 0" in legend(figure)
+    assert axes[0].get_title() == "N = 18"
+    assert figure.get_suptitle() == "C(d) at h/J = 1 (QCP)"
+
+
+@pytest.mark.parametrize(("sites", "levels"), [(50, 29), (100, 36)])
+def test_paths_to_the_weights_of_a_tree(sites: int, levels: int) -> None:
+    study = invented.study(sites=sites, levels=levels, fraction=0.1, seeds=1, fields=(1.0,))
+    tree = sites + sites // 2 - 1
+    kept = study["weights_kept"].isel(field=0, seed=0).values
+    shown = list(shown_levels(study.isel(field=0)))
+    assert len(shown) <= 6
+    assert len({label for *_, label in shown}) == len(shown)
+    assert len({place for place, *_ in shown}) == len(shown)
+    last = shown[-1][1]
+    assert kept[last] >= tree
+    assert last == levels or kept[last + 1] < tree
+    axes = panels(plot_decay([study], decay_of([study])))
+    assert len(curves(axes[0])) == len(shown)
+
+
+def test_a_level_without_numbers_has_no_curve() -> None:
+    study = invented.study(sites=18)
+    study = study.assign(fraction_pruned=study["fraction_pruned"].where(study["level"] != 3))
+    assert [level for _, level, _ in shown_levels(study.isel(field=0))] == [0, 6]
 
 
 def test_the_criterion_by_level_and_of_the_exact_state() -> None:
@@ -210,21 +237,19 @@ def test_the_criterion_by_level_and_of_the_exact_state() -> None:
     decay = decay_of(studies)
     figure = plot_decay(studies, decay)
     axes = panels(figure)
-    assert [ax.get_title() for ax in axes[:2]] == [
-        "10 sites, h/J = 1 (QCP)",
-        "24 sites, h/J = 1 (QCP)",
-    ]
+    assert [ax.get_title() for ax in axes[:2]] == ["N = 10", "N = 24"]
     small, large = axes[4:]
     assert small.get_ylabel().startswith("ΔAIC")
-    assert any("fewer\nthan 3 distances" in text for text in texts(small))
-    assert not any("fewer" in text for text in texts(large))
+    assert any("fewer" in text for text in texts(small))
+    assert not texts(large)
     pruned = studies[0]["fraction_pruned"].isel(field=0, seed=0)
     for field in (1.0, 2.0):
         own = decay.sel(size=24, field=field)
         assert points(pruned, own["delta_aic"].median("seed")) in drawn(large)
         exact = float(own["delta_aic_reference"])
         assert any(set(np.asarray(line.get_ydata()).tolist()) == {exact} for line in large.lines)
-    assert {"neither is better", "h/J = 2 (PM), exact state"} < set(legend(figure))
+    labels = small.get_legend_handles_labels()[1]
+    assert {"neither is better", "h/J = 2 (PM), exact"} < set(labels)
 
 
 def test_measures_against_kl() -> None:
@@ -236,23 +261,23 @@ def test_measures_against_kl() -> None:
     axes = panels(figure)
     assert len(axes) == 8
     assert {(ax.get_xscale(), ax.get_yscale()) for ax in axes} == {("log", "log")}
-    assert [ax.get_xlabel() for ax in axes[6:]] == ["KL divergence (nat)"] * 2
+    assert [ax.get_xlabel() for ax in axes[6:]] == ["KL (nat)"] * 2
     for k, ax in enumerate(axes):
         name, field = invented.RANKED[k // 2], (1.0, 2.0)[k % 2]
         here = study.sel(field=field)
         trained = here.isel(epoch=slice(1, None))
         x, y = trained["history_kl"].values, trained[f"history_{name}"].values
-        assert drawn(ax) == [points(x.ravel(), y.ravel())]
+        assert drawn(ax)[0] == points(x.ravel(), y.ravel())
         x, y = here["kl_exact"].values, here[f"{name}_exact"].values
         dots = ax.collections[0]
         assert np.asarray(dots.get_offsets()).tolist() == points(x.ravel(), y.ravel())
         assert len(np.unique(np.asarray(dots.get_facecolor()), axis=0)) == 7  # one a level
         middle = ranks["rank_correlation"].sel(field=field, measure=name).median("seed")
         training, pruning = middle.sel(part=["training", "pruning"]).values
-        head, *lines = texts(ax)[0].replace("−", "-").splitlines()
-        assert head == "rank correlation"
-        assert lines[0] == f"training: {'unknown' if name == 'infidelity' else f'{training:.2f}'}"
-        assert lines[1] == f"pruning: {pruning:.2f}"
+        shown = ax.get_title(loc="right").replace("−", "-").splitlines()
+        trained = "unknown" if name == "infidelity" else f"{training:.2f}"
+        assert shown[-1] == f"ρ {trained}, {pruning:.2f}"
+        assert shown[:-1] == (["h/J = 1 (QCP)", "h/J = 2 (PM)"][k : k + 1] if k < 2 else [])
 
 
 def test_above_20_sites_kl_is_the_estimate() -> None:
@@ -262,7 +287,7 @@ def test_above_20_sites_kl_is_the_estimate() -> None:
     assert np.asarray(ax.collections[0].get_offsets()).tolist() == expected
 
 
-def test_schedules_over_each_other() -> None:
+def test_schedules_over_the_main_one() -> None:
     study = invented.study(levels=20, fraction=0.1)
     steep = invented.study(levels=20, fraction=0.05, first_fraction=0.4, seeds=1)
     figure = plot_schedules(study, {0.4: steep})
@@ -271,15 +296,42 @@ def test_schedules_over_each_other() -> None:
     names = ("kl", *invented.RANKED)
     for k, ax in enumerate(axes):
         name, field = names[k // 2], (1.0, 2.0)[k % 2]
-        for each in (study, steep):
-            here = each.sel(field=field)
-            middle = here[f"{name}_exact"].median("seed")
-            assert points(here["fraction_pruned"].isel(seed=0), middle) in drawn(ax)
-        floor = points(study["fraction_pruned"][0, 0], study[f"{name}_floor"][0, 0])
-        # A sum over all states has no floor from the number of draws.
-        assert (floor in drawn(ax)) == (name in ("kl", "infidelity"))
+        main, here = study.sel(field=field), steep.sel(field=field)
+        at, along = (each["fraction_pruned"].isel(seed=0).values for each in (main, here))
+        reference = main[f"{name}_exact"].median("seed").values
+        shared = 10 ** np.interp(along, at, np.log10(reference))
+        values = here[f"{name}_exact"].isel(seed=0).values / shared
+        values[along > at[-1]] = np.nan
+        (curve,) = [line for line in ax.lines if line.get_marker() == "o"]
+        np.testing.assert_allclose(np.asarray(curve.get_ydata()), values)
+        assert [0.0, 1.0] in drawn(ax)  # the main schedule itself
     assert {"10% every step, 3 seeds", "first 40%, then 5% a step, 1 seed"} < set(legend(figure))
     assert "85%: graph must fall apart" in legend(figure)
+
+
+def test_a_schedule_over_itself_is_1() -> None:
+    study = invented.study(levels=8, fraction=0.1, seeds=1, fields=(1.0,))
+    for ax in panels(plot_schedules(study, {0.1: study})):
+        (curve,) = [line for line in ax.lines if line.get_marker() == "o"]
+        np.testing.assert_allclose(np.asarray(curve.get_ydata()), 1.0)
+
+
+def test_robustness_is_relative_to_the_dense_rbms_of_each_training() -> None:
+    study, other = invented.study(levels=9), invented.study(sites=17, hidden=9, seeds=2)
+    figure = plot_robustness(study, {"cd-1": other, "of a user": other})
+    axes = panels(figure)
+    assert [ax.get_title() for ax in axes] == ["h/J = 1 (QCP)", "h/J = 2 (PM)"]
+    for ax, field in zip(axes, (1.0, 2.0), strict=True):
+        for marker, each in zip("os", (study, other), strict=True):
+            (curve,) = [line for line in ax.lines if line.get_marker() == marker]
+            kl = each["kl_exact"].sel(field=field)
+            over = kl.median("seed") / kl.isel(level=0).median("seed")
+            np.testing.assert_allclose(np.asarray(curve.get_ydata()), over)
+            assert np.asarray(curve.get_ydata())[0] == 1.0
+    labels = [label.split("\n")[0] for label in legend(figure)]
+    assert labels[:3] == ["CD-10, falling rate: the study", "CD-1, falling rate", "of a user"]
+    dense = float(other["kl_exact"].isel(level=0, field=1).median("seed"))
+    assert f"and {dense:.2g} nat, 2 seeds" in legend(figure)[1]
 
 
 def test_sizes_beside_each_other() -> None:
@@ -294,18 +346,17 @@ def test_sizes_beside_each_other() -> None:
         name, field = rows[k // 2], (1.0, 2.0)[k % 2]
         for study, place in ((small, 0), (large, 1)):
             here = study.sel(field=field)
-            unit = {"kl": study.attrs["sites"], "infidelity": 1.0}.get(
-                name, float(here[name].isel(level=0).median())
-            )
+            unit = float(here[name].isel(level=0).median())
             values = (here[name] / unit).median("seed")
             curve = next(line for line in ax.lines if line.get_marker() == "os"[place])
             known = values.where((here[name] > 0).any("seed"))
             np.testing.assert_allclose(np.asarray(curve.get_ydata()), known, rtol=1e-12)
-            bars = ax.collections[2 * place + 1]
-            assert len(bars.get_paths()) == int(values.notnull().sum())
-            error = float((here[f"{name}_error"] / unit).median("seed")[0])
-            ends = np.asarray(bars.get_paths()[0].vertices)[:, 1]
-            np.testing.assert_allclose(ends, float(values[0]) + error * np.array([-1, 1]))
+            bars = [np.asarray(p.vertices)[:, 1] for p in ax.collections[2 * place + 1].get_paths()]
+            errors = (here[f"{name}_error"] / unit).median("seed").values
+            known = [(y, e) for y, e in zip(values.values, errors, strict=True) if e > 0.1 * abs(y)]
+            np.testing.assert_allclose(bars, [(y - e, y + e) for y, e in known])
+        lost = [line for line in ax.lines if line.get_marker() == "v"]
+        assert len(lost) == (name == "kl")  # the level at -0.01 of the larger size
     assert {"18 sites, 3 seeds", "50 sites, 2 seeds"} < set(legend(figure))
 
 
@@ -313,14 +364,14 @@ def test_the_sizes_whose_graph_must_fall_apart_are_named() -> None:
     small = invented.study(sites=18, levels=20, fraction=0.1)
     figure = plot_sizes([small, invented.study(sites=50)])
     fallen = [label for label in legend(figure) if "fall apart" in label]
-    assert fallen == ["graph of 18 sites must fall apart"]  # the other keeps enough weights
+    assert fallen == ["N = 18 must fall apart"]  # the other keeps enough weights
 
 
 def test_a_dense_value_below_the_floor_is_no_unit() -> None:
     study = invented.study(fields=(1.0,))
     low = study["correlation_mse"].where(study["level"] != 0, 1e-6)
     ax = panels(plot_sizes([study.assign(correlation_mse=low)]))[3]
-    curve = np.asarray(ax.lines[0].get_ydata())
+    curve = np.asarray(ax.lines[1].get_ydata())
     assert curve[0] == pytest.approx(1e-4)
     np.testing.assert_allclose(curve[1:], low.isel(field=0).median("seed")[1:] / 0.01)
 

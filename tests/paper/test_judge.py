@@ -13,10 +13,9 @@ import pytest
 import xarray as xr
 
 from invented import Datasets, world
-from psiprune.paper.claims.base import FAILS, HOLDS, UNDECIDED, VERDICTS, Claim
+from psiprune.paper.claims.base import FAILS, HOLDS, UNDECIDED, VERDICTS, Claim, Judged
 from psiprune.paper.claims.judge import (
     CLAIMS,
-    Judged,
     claims_markdown,
     claims_numbers,
     claims_text,

@@ -22,10 +22,8 @@ from psiprune.metrics.correlation_decay import compare_decays
 from psiprune.paper.api import DRAWINGS
 from psiprune.paper.derived import decay_of, ranks_of, with_exact_correlations
 from psiprune.paper.settings import PaperSettings
-from psiprune.paper.stages import PARTS, Clock, stages_of
+from psiprune.paper.stages import DERIVED, PARTS, Clock, read_times, stages_of
 from refusals import refused
-
-DERIVED = {"graph", "models", "symmetry", "decay", "ranks", "clusters"}
 
 
 def datasets(folder: Path) -> dict[str, bytes]:
@@ -37,15 +35,19 @@ def test_every_stage_and_every_derived_dataset_is_there(paper_run: Path) -> None
     names = {stage.name for stage in stages_of(settings)}
     assert names == {
         *("study", "graph", "sparse", "ablation", "frontier"),
-        *("schedule-0.8", "size-4"),
+        *("schedule-0.8", "robust-cd-1", "size-4"),
     }
     for stage in stages_of(settings):
         assert (paper_run / stage.name / stage.file).exists()
         made = list((paper_run / stage.name).glob("h=*/seed-*/*.nc"))
         assert len(made) == stage.pieces, stage.name
-    assert {file.stem for file in (paper_run / "derived").iterdir()} == DERIVED
+    assert {file.stem for file in (paper_run / "derived").iterdir()} == {*DERIVED}
+    times = read_times(paper_run / "times.json")
+    assert set(times) == names
+    assert all(seconds >= 0 for seconds in times.values())
     paper = tiny.paper(paper_run)
-    assert set(paper.datasets) == names | DERIVED
+    assert read_times(paper_run / "times.json") == times
+    assert set(paper.datasets) == names | {*DERIVED}
     assert paper.timing is not None
 
 

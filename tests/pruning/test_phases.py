@@ -11,7 +11,9 @@ import pytest
 import psiprune as pp
 from machines import random_phase_rbm
 from psiprune.inference.phase_fisher import classical_fisher
-from psiprune.pruning.phases import PhaseCriterion, prune_phases, pruned_candidates
+from psiprune.pruning.phase_search import find_smallest_phases
+from psiprune.pruning.phases import DECAYS, PhaseCriterion, prune_phases, pruned_candidates
+from psiprune.pruning.settings import SearchSettings
 from psiprune.rbm.phase_likelihood import basis_frequencies, log_likelihood, to_parameters
 
 CRITERIA: tuple[PhaseCriterion, ...] = ("surgeon", "damage", "magnitude")
@@ -89,6 +91,61 @@ def test_a_path_keeps_the_counts_of_one_budget() -> None:
     assert last.fraction_pruned == 0.5
     both = f"{last.rbm.amplitude.number_of_weights} + {last.rbm.phase.number_of_weights} weights"
     assert both in repr(last)
+
+
+def test_the_weight_decay_is_that_of_the_best_estimate_for_fresh_shots() -> None:
+    target = random_phase_rbm(3, 2, 2, scale=2.0)
+    shots = shots_of(target, 100)
+    data = basis_frequencies(shots.by_basis())
+    trained = pp.train_phases(shots, hidden=3, phase_hidden=3, starts=1)
+    how: dict[str, Any] = {"criterion": "magnitude", "levels": 1, "fine_tune": 20}
+    estimates = {}
+    for decay in DECAYS:
+        rbm = prune_phases(trained, shots, weight_decay=decay, **how)[1].rbm
+        assert rbm.provenance["fine_tuning_decay"] == decay
+        fisher = classical_fisher(rbm, data.bases, np.full(6, 1 / 6))
+        penalty = np.concatenate(
+            [
+                np.repeat((decay, 0.0), (each.number_of_weights, each.visible + each.hidden))
+                for each in (rbm.amplitude, rbm.phase)
+            ]
+        )
+        # The trace of F (F + D)^-1 by the eigenvalues of a symmetric matrix.
+        size, root = np.linalg.eigh(fisher + np.diag(penalty))
+        kept = size > 1e-9
+        determined = np.sum(((root.T @ fisher @ root).diagonal() / size)[kept])
+        estimates[decay] = log_likelihood(rbm, data)[0] - determined / len(shots)
+    chosen = prune_phases(trained, shots, **how)[1].rbm
+    best = max(estimates, key=lambda decay: estimates[decay])
+    assert chosen.provenance["fine_tuning_decay"] == best
+    assert best > 0  # a hundred shots in each basis tell little
+
+
+def test_a_search_bisects_between_the_last_accepted_and_the_first_refused() -> None:
+    tried: list[str] = []
+
+    def prune(name: str, rbm: pp.PhaseRBM, count: int) -> pp.PhaseRBM:
+        tried.append(name)
+        mask = np.arange(rbm.amplitude.mask.size) < count
+        return rbm.with_masks(mask.reshape(rbm.amplitude.mask.shape), rbm.phase.mask)
+
+    start = random_phase_rbm(5, 8, 1)
+    dense = start.with_masks(start.amplitude.mask, np.zeros((1, 5), bool))
+    halves = SearchSettings(fraction=0.5)
+
+    def search(least: int) -> tuple[int, int | None]:
+        tried.clear()
+        good, fewer, trials = find_smallest_phases(
+            dense, halves, prune, lambda rbm: rbm.number_of_weights >= least
+        )
+        assert [trial.name for trial in trials[1:]] == tried
+        return good.number_of_weights, fewer
+
+    assert search(13) == (13, 12)
+    assert tried == ["level-01", "level-02", "trial-0015", "trial-0012", "trial-0013"]
+    assert search(40) == (40, 39)
+    assert search(0) == (0, None)
+    assert tried[-1] == "trial-0000"
 
 
 @pytest.mark.parametrize(

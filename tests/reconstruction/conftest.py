@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from pathlib import Path
 
@@ -38,11 +37,4 @@ def run(done: tuple[Path, pp.Reconstruction], tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no figures, which take as long as a tiny run; for tests that do not look at them."""
-
-    def savefig(figure: Figure, file: io.BytesIO | io.StringIO, **options: object) -> None:
-        if isinstance(file, io.StringIO):
-            file.write('<svg width="1pt"/>')
-        else:
-            file.write(b"not drawn")
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
+    monkeypatch.setattr(Figure, "savefig", tiny.not_drawn)

@@ -19,9 +19,9 @@ from psiprune.reconstruction.advice import Step
 from psiprune.reconstruction.checks import Check
 from psiprune.reconstruction.command import Request
 from psiprune.reconstruction.figures import plot_answer, plot_observables
-from psiprune.reconstruction.graph import draw_graph
 from psiprune.reconstruction.summary import plus_minus, summarize
 from psiprune.reconstruction.text import answer_text, checks_table, levels_table, reconstruct_text
+from psiprune.reporting.graph_figure import draw_graph
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,10 @@ def test_every_expectation_value_is_drawn(observable_run: object) -> None:
 
 def test_the_figure_of_the_answer_is_drawn(observable_run: object) -> None:
     made = pp.load_reconstruction(str(observable_run))
-    figure = plot_answer(made.dataset, made.rbm, "a title")
-    figure.savefig(io.BytesIO(), dpi=30)
-    search = figure.axes[1]
+    axes = plot_answer(made.dataset, made.rbm, "a title")
+    axes[0].figure.savefig(io.BytesIO(), dpi=30)
+    assert axes[0].figure.get_suptitle() == "a title"
+    search = axes[1]
     assert search.get_ylabel() == "change of abs_magnetization"
     found = sum(len(np.asarray(points(each).get_xdata())) for each in search.containers)
     assert found == len(made.levels)

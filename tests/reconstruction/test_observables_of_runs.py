@@ -12,7 +12,7 @@ import pytest
 import exact
 import psiprune as pp
 import tiny
-from psiprune.experiments.figures.study import plot_study
+from psiprune.experiments.figures.study import study_figure
 from psiprune.experiments.settings import StudySettings
 from psiprune.experiments.study import run_study
 from psiprune.experiments.tables import table_text
@@ -65,7 +65,7 @@ def test_a_study_measures_observables_at_each_level(tmp_path: Path) -> None:
     text = table_text("study", study)
     assert "|d xx|" in text
     assert "|d g2|" in text
-    labels = [ax.get_ylabel() for ax in plot_study(study).axes]
+    labels = [ax.get_ylabel() for ax in study_figure(study).axes]
     assert labels[-2:] == ["|Δ xx|", "|Δ g2|"]
 
 

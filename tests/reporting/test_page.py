@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from html_page import Page
 from psiprune.paper.claims.base import VERDICTS as VERDICTS_OF_CLAIMS
 from psiprune.paper.explorer import MEASURES, explorer
+from psiprune.paper.judging import Judgement
 from psiprune.paper.report import paper_report
 from psiprune.reporting.page import (
     VERDICTS,
@@ -53,6 +54,7 @@ def page(report: Report) -> Page:
 
 
 BARE = Report("t", [], Summary(), [], None, Provenance({}), "c")
+UNJUDGED = Judgement([], [], {})
 
 
 def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
@@ -298,7 +300,7 @@ def test_hostile_text_stays_text() -> None:
 
 
 def test_a_report_of_nothing() -> None:
-    page = Page(render(paper_report({}, [], [], {}, None, Provenance({}), "psiprune paper")))
+    page = Page(render(paper_report({}, UNJUDGED, {}, None, Provenance({}), {}, "psiprune paper")))
     assert [text for _, text in page.all("h2")] == ["Summary", "Provenance", "Run it again"]
     assert not page.all("h3", "table", "img", "data", "noscript")
     assert page.all("code")[-1][1] == "psiprune paper"
@@ -314,7 +316,7 @@ def test_a_report_of_nothing() -> None:
 def test_without_a_dataset(missing: str, datasets: dict[str, xr.Dataset]) -> None:
     rest = {name: each for name, each in datasets.items() if name != missing}
     drawn: dict[str, Any] = FIGURES if missing < "m" else {}
-    report = paper_report(rest, [], [], drawn, TIMING, Provenance({}), "c")
+    report = paper_report(rest, UNJUDGED, drawn, TIMING, Provenance({}), {}, "c")
     page = Page(render(report))
     ids = page.attributes("id")
     assert ("levels" in ids) == ("table1" in ids) == (missing != "study")

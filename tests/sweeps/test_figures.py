@@ -104,7 +104,7 @@ def test_of_many_variants_the_first_are_drawn(
     figure = plot(many)
     figure.draw_without_rendering()
     assert figure.get_figwidth() < 16
-    assert figure.get_figheight() < 8
+    assert figure.get_figheight() < 9
     labels = {line.get_label() for ax in figure.axes for line in ax.get_lines()}
     shown = labels | {ax.get_title() for ax in figure.axes}
     names = {" ".join(str(each).split()) for each in shown}

@@ -21,15 +21,9 @@ from psiprune.rbm.phase_likelihood import (
     to_parameters,
 )
 from psiprune.states.basis_rotation import rotate
-from psiprune.training.phases import (
-    PhaseState,
-    agreement_of,
-    equally_likely,
-    fit_phases,
-    new_phase_rbm,
-    step,
-    train_phases,
-)
+from psiprune.training.natural_phase import PhaseState, fit_phases, step
+from psiprune.training.phase_starts import PhaseUnits, new_phase_rbm
+from psiprune.training.phases import agreement_of, equally_likely, train_phases
 
 BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
 
@@ -155,6 +149,19 @@ def test_an_interrupted_training_ends_with_the_same_bits(
     assert list(tmp_path.iterdir()) == []
 
 
+MASK = np.array([[True, False], [True, True]])
+
+
+def test_masks_are_kept_from_the_first_step() -> None:
+    shots = drawn(random_phase_rbm(2, 2, 2), ("ZZ", "XY", "YX"), 100)
+    trained = train_phases(shots, mask=MASK, phase_mask=~MASK, starts=2, epochs=5)
+    np.testing.assert_array_equal(trained.amplitude.mask, MASK)
+    np.testing.assert_array_equal(trained.phase.mask, ~MASK)
+    units = PhaseUnits(mask=MASK)
+    assert units.of(2)[:2] == (2, 4)
+    assert PhaseUnits(3, phase_mask=MASK).of(2)[:2] == (3, 2)
+
+
 def test_a_start_goes_on_from_its_weights_and_keeps_its_masks() -> None:
     shots = drawn(random_phase_rbm(3, 2, 2), BASES, 100)
     whole = random_phase_rbm(3, 2, 2, seed=1)
@@ -175,7 +182,7 @@ def test_shots_without_z_begin_from_random_amplitudes() -> None:
 
 def test_the_initial_amplitudes_are_those_of_the_shots_in_z() -> None:
     shots = drawn(random_phase_rbm(3, 2, 2), BASES, 5000)
-    begun = new_phase_rbm(shots, 3, 2, seed=0)
+    begun = new_phase_rbm(shots, PhaseUnits(3, 2), seed=0)
     in_z = shots.by_basis()["ZZZ"]
     share = np.bincount(in_z @ [1, 2, 4], minlength=8) / len(in_z)
     np.testing.assert_allclose(begun.probabilities("ZZZ"), share, atol=0.02)
@@ -211,6 +218,8 @@ def zeros(sites: int) -> NDArray[np.uint8]:
         ({"shots": pp.Shots(zeros(2), "X")}, "all shots are in the basis XX"),
         ({"hidden": 0}, "hidden: must be an integer of at least 1, found 0"),
         ({"weight_decay": -1.0}, "weight_decay: must be a number of at least 0, found -1"),
+        ({"mask": np.ones((3, 4), bool)}, r"mask: must have shape \(3, 2\)"),
+        ({"hidden": 2, "start": random_phase_rbm(2, 2, 2), "mask": MASK}, "mask: cannot be"),
         ({"starts": 0}, "starts: must be an integer of at least 1, found 0"),
         ({"start": random_phase_rbm(3, 2, 2)}, "has 2 sites, but the state has 3"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import math
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from psiprune.cli.help import Help
 from psiprune.cli.streams import encodable, tell
 from psiprune.core.exceptions import CacheWarning, InputError, PsipruneError, TrainingWarning
 from psiprune.core.settings import Settings, check_numbers
-from psiprune.core.text import escape
+from psiprune.core.text import command_lines, escape
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.provenance import describe_machine
 from psiprune.io.toml import read_toml
@@ -26,6 +27,8 @@ from psiprune.training.method import Method
 from psiprune.training.methods import as_method
 
 Chosen = TypeVar("Chosen", bound=Settings)
+#: Columns of what is printed.
+_WIDTH = 100
 Flat = Parameter(name="*")
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 
@@ -185,15 +188,24 @@ def printing() -> Iterator[None]:
         raise BrokenOutputError from None
 
 
-def show(numbers: dict[str, Any], text: str, as_json: bool) -> None:
-    """Print the text, or the numbers as one JSON object with the training warnings, if any."""
+def show(numbers: dict[str, Any], text: str, as_json: bool, then: str = "") -> None:
+    """Print the text, or the numbers as one JSON object with the training warnings, if any.
+
+    `then` is the command that usually comes next, which ends the text.
+    """
     if _problems:
         numbers = {**numbers, "training_warnings": _problems}
     with printing():
         if as_json:
             print(json_format.dumps(_plain(numbers), allow_nan=False))
         else:
+            text += "\n" + "\n".join(command_lines(f"next: {then}", _WIDTH)) if then else ""
             print(encodable(escape(text, keep="\n"), sys.stdout))
+
+
+def command_line(*words: object) -> str:
+    """Return a command of psiprune as typed into a shell."""
+    return shlex.join(["psiprune", *map(str, words)])
 
 
 def _plain(value: Any) -> Any:

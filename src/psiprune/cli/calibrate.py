@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from psiprune.cli.app import Flat, Out, chosen_format, new_file, show
+from psiprune.cli.app import Flat, Out, chosen_format, command_line, new_file, show
 from psiprune.cli.options import Json
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
@@ -77,10 +77,9 @@ def calibrate_command(
     }
     text = (
         f"{calibration_table(error)}\n\n{out}: readout errors of {error.sites} sites from {number} "
-        f"shots of {len(prepared)} prepared states\n"
-        f"next: psiprune reconstruct SHOTS --readout {out}"
+        f"shots of {len(prepared)} prepared states"
     )
-    show(numbers, text, json)
+    show(numbers, text, json, command_line("reconstruct", "SHOTS", "--readout", out))
 
 
 def _state_and_file(text: str) -> tuple[str, Path]:

@@ -103,6 +103,13 @@ COMMANDS = {
         "psiprune train shots.nc --hidden 5 -o rbm.nc",
         ("--out", "--hidden", "--method", "--epochs", "--seed"),
     ),
+    "identifiability": Command(
+        "identifiability",
+        "Model",
+        "psiprune sample quenched.nc --bases random:9 --shots 4000 -o bases.nc\n"
+        "psiprune identifiability bases.nc --hidden 2",
+        ("--hidden", "--starts", "--seed", "--json"),
+    ),
     "prune": Command(
         "prune",
         "Model",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from psiprune.cli.app import Flat, Out, chosen_format, new_dataset, new_file, show
+from psiprune.cli.app import Flat, Out, chosen_format, command_line, new_dataset, new_file, show
 from psiprune.cli.options import Json, ReadoutOptions, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
@@ -93,7 +93,7 @@ def import_command(
     if shots.readout is not None:
         numbers["readout"] = readout_numbers(shots.readout)
         text += f"; readout errors: {readout_text(shots.readout)}"
-    show(numbers, text, json)
+    show(numbers, text, json, command_line("info", out))
 
 
 def _import_state(
@@ -119,7 +119,7 @@ def _import_state(
     what = "state with phases" if state.is_complex else "state"
     what = "modulus of a state" if modulus else what
     text = f"{out}: {what} of {state.sites} sites, bond dimension {bond}; {bit_order}"
-    show(numbers, text, json)
+    show(numbers, text, json, command_line("info", out))
 
 
 def check_different(files: Sequence[Path]) -> None:

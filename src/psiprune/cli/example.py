@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from psiprune.cli.app import new_file, show
+from psiprune.cli.app import command_line, new_file, show
 from psiprune.cli.options import Json
 
 
@@ -28,6 +28,7 @@ def example_command(out: Path, /, *, json: Json = False) -> None:
     shots, sites = content.count(b"\n"), content.index(b"\n")
     show(
         {"file": str(out), "shots": shots, "sites": sites},
-        f"{out}: {shots} shots of {sites} sites\nnext: psiprune info {out}",
+        f"{out}: {shots} shots of {sites} sites",
         json,
+        command_line("info", out),
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel
 
-from psiprune.cli.app import Chosen, Flat, chosen_settings, show
+from psiprune.cli.app import Chosen, Flat, chosen_settings, command_line, show
 from psiprune.cli.models import model_table, with_model_options
 from psiprune.cli.options import Json, OutOption, with_method_options
 from psiprune.core.settings import Settings
@@ -69,6 +69,7 @@ def run_experiment(
     """
     chosen = chosen.for_size()
     folder = folder_of(out, name, chosen)
+    from psiprune.experiments.answers import answer_text
     from psiprune.experiments.ensemble import methods_of
     from psiprune.experiments.tables import table_numbers, table_text
     from psiprune.reporting.figures import save_figures
@@ -87,6 +88,8 @@ def run_experiment(
         },
         "\n".join(
             [
+                answer_text(name, dataset),
+                "",
                 table_text(name, dataset),
                 "",
                 *(f"{field}: {method}" for field, method in methods.items()),
@@ -94,6 +97,7 @@ def run_experiment(
             ]
         ),
         json,
+        command_line("info", folder),
     )
 
 
@@ -132,7 +136,7 @@ def _chosen(
     return chosen_settings(kind, settings, config, more={"model": table} if table else None)
 
 
-study_command = command_of("study", StudySettings, figure="plot_study")
+study_command = command_of("study", StudySettings, figure="study_figure")
 sparse_command = command_of("sparse", SparseSettings, figure="plot_sparse")
 ablation_command = command_of(
     "ablation", AblationSettings, broken="plot_broken", forbidden="plot_forbidden"

@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, chosen_format, show
+from psiprune.cli.app import Flat, chosen_format, command_line, show
 from psiprune.cli.options import Observables, ReadoutOptions, with_readout
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
@@ -76,4 +76,25 @@ def info_command(
             measured = measure_observables(of, observable)
         numbers["observables"] = measured_numbers(measured)
         text += f"\n\n{measured_text(measured)}"
-    show(numbers, text, json)
+    plain = form is None and not given and readout is None
+    show(numbers, text, json, _next(description, file) if plain else "")
+
+
+def _next(description: object, file: Path) -> str:
+    """Return the command that usually comes after the description of shots, a state or an RBM."""
+    from psiprune.data.basis_diagnostics import BasesDescription
+    from psiprune.data.diagnostics import ShotsDescription
+    from psiprune.inspect.descriptions import RBMDescription, StateDescription
+
+    if getattr(description, "warnings", ()):
+        return ""  # what they name comes first
+    made = Path(file).with_suffix("")
+    if isinstance(description, ShotsDescription):
+        return command_line("reconstruct", file, "-o", "result")
+    if isinstance(description, BasesDescription):
+        return command_line("train", file, "-o", f"{made}-rbm.nc")
+    if isinstance(description, StateDescription):
+        return command_line("sample", file, "-o", f"{made}-shots.nc")
+    if isinstance(description, RBMDescription):
+        return command_line("evaluate", file, "SHOTS")
+    return ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import App, Parameter
 
-from psiprune.cli.app import check_new, new_file, show
+from psiprune.cli.app import check_new, command_line, new_file, show
 from psiprune.cli.catalogue import COMMANDS, MASKS
 from psiprune.cli.help import Help
 from psiprune.cli.options import Int, Json, OutOption
@@ -105,6 +105,8 @@ def cluster_command(
 
 @mask_app.command(name="scale-free")
 def scale_free_command(
+    shots: Path | None = None,
+    /,
     *,
     out: MaskOut,
     sites: SitesOrPositions = None,
@@ -114,7 +116,6 @@ def scale_free_command(
     ratio: float | None = None,
     periodic: Periodic = False,
     positions: Positions = None,
-    shots: Path | None = None,
     json: Json = False,
 ) -> None:
     """Connect each hidden unit to near sites and to sites at geometrically growing distances.
@@ -140,8 +141,8 @@ def scale_free_command(
         for name, value in replaced.items():
             if value is not None:
                 raise InputError(
-                    f"{name}: cannot be combined with --shots, which determines the links; omit "
-                    "one of them"
+                    f"{name}: cannot be combined with {shots}, whose shots determine the links; "
+                    "omit one of them"
                 )
         data = read_shots(shots)
         _write(out, json, lambda: mask_for_shots(data, hidden))
@@ -209,6 +210,7 @@ def nearest_command(
 @mask_app.command(name="correlation")
 def correlation_command(
     shots: Path,
+    /,
     *,
     out: MaskOut,
     hidden: HiddenLikeSites = None,
@@ -231,6 +233,7 @@ def correlation_command(
 @mask_app.command(name="choose")
 def choose_command(
     shots: Path,
+    /,
     *,
     out: MaskOut,
     hidden: Annotated[
@@ -281,6 +284,7 @@ def choose_command(
         f"{table((*columns, *losses), rows, keys=2)}\n"
         f"{out}: {chosen.hidden} hidden units with {chosen.links} links, {chosen.weights} weights",
         json,
+        _train_with(out),
     )
 
 
@@ -365,12 +369,12 @@ def clusters_command(
     clusters = _find_clusters(model, width, threshold, permutations=permutations, seed=seed)
     if files:
         from psiprune.reporting.figures import save_figure
-        from psiprune.reporting.weights_figure import plot_clusters
+        from psiprune.reporting.weights_figure import clusters_figure
 
         with ExitStack() as locks:
             for file in files:
                 locks.enter_context(new_file(file))
-            save_figure(plot_clusters(model, clusters), files[0].with_suffix(""))
+            save_figure(clusters_figure(model, clusters), files[0].with_suffix(""))
     names = [str(file) for file in files]
     numbers = clusters_numbers(clusters) | ({"figures": names} if names else {})
     show(numbers, "\n".join([clusters_text(clusters), *([""] if names else []), *names]), json)
@@ -432,6 +436,10 @@ def _positions(file: Path) -> NDArray[np.float64]:
     return table
 
 
+def _train_with(mask: Path) -> str:
+    return command_line("train", "SHOTS", "--mask", mask, "-o", mask.with_suffix(".nc"))
+
+
 def _write(out: Path, json: bool, make: Callable[[], Mask]) -> None:
     """Make a mask, write it to a new file and print its size; check the name before."""
     from psiprune.rbm.masks import write_mask
@@ -446,4 +454,5 @@ def _write(out: Path, json: bool, make: Callable[[], Mask]) -> None:
         {"file": str(out), "hidden": hidden, "sites": sites, "weights": count},
         f"{out}: {count} of {mask.size} weights between {hidden} hidden units and {sites} sites",
         json,
+        _train_with(out),
     )

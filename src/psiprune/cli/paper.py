@@ -16,6 +16,14 @@ from psiprune.paper.settings import PaperSettings
 Figure = Literal["fig1", "fig2", "fig3", "fig4", "fig5", "fig6"]
 Other = Literal["table1", "schedules", "broken", "forbidden", "sizes", "frontier", "timing"]
 Piece = Literal[Figure, Other]
+#: Options that `--judge` excludes.
+_OF_A_RUN = {
+    "out": "--out",
+    "quick": "--quick",
+    "only": "--only",
+    "config": "--config",
+    "settings": "settings of a run",
+}
 
 
 @with_method_options
@@ -24,6 +32,7 @@ def paper_command(
     out: OutOption = None,
     quick: bool = False,
     only: tuple[Piece, ...] = (),
+    judge: Path | None = None,
     settings: Annotated[PaperSettings | None, Flat] = None,
     config: Path | None = None,
     json: Json = False,
@@ -39,9 +48,14 @@ def paper_command(
             precedence
         only: make only these figures or tables, without claims and report; runs only the
             experiments needed
+        judge: folder of a finished run or of a copy such as docs/paper: judge the claims again by
+            its datasets, and compare with its claims.json; runs and writes nothing
         config: TOML file of settings, such as a run's config.toml; options given here take
             precedence
     """
+    if judge is not None:
+        _judge(judge, json, out=out, quick=quick, only=only, settings=settings, config=config)
+        return
     if quick and config is not None:
         raise InputError("--quick: cannot be combined with --config; omit one of them")
     chosen = chosen_settings(
@@ -62,3 +76,16 @@ def paper_command(
     }
     lines = (f"{field}: {method}" for field, method in methods.items())
     show(numbers, "\n".join([outcome.text, "", *lines]), json)
+
+
+def _judge(folder: Path, json: bool, **others: object) -> None:
+    """Judge a finished run; refuse options of a run."""
+    for name, value in others.items():
+        if value:
+            raise InputError(
+                f"--judge: cannot be combined with {_OF_A_RUN[name]}; omit one of them"
+            )
+    from psiprune.paper.judging import judge_folder
+
+    outcome = judge_folder(folder)
+    show({"folder": str(folder), **outcome.numbers}, outcome.text, json)

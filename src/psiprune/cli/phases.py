@@ -5,29 +5,49 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psiprune.cli.app import new_dataset, show
+from pydantic import BaseModel
+
+from psiprune.cli.app import chosen_settings, new_dataset, show
+from psiprune.cli.experiments import folder_of
+from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.io.work_status import note_kept
+from psiprune.reporting.tables import Column, table
 
 if TYPE_CHECKING:
     from psiprune.data.shots import Shots
     from psiprune.pruning.settings import PruneSettings
+    from psiprune.states.mps import MPS
+    from psiprune.training.phase_starts import PhaseUnits
+
+_LEVELS: tuple[Column, ...] = (
+    ("level", "level", "d"),
+    ("weights", "weights", "d"),
+    ("amplitude", "amplitude_weights", "d"),
+    ("phase", "phase_weights", "d"),
+    ("nats per shot", "log_likelihood", ".6f"),
+    ("F with level 0", "fidelity_with_first", ".4f"),
+)
 
 
 def train_on_bases(
     data: Shots,
     out: Path,
-    hidden: int | None,
-    phase_hidden: int | None,
+    units: PhaseUnits,
+    starts: int | None,
+    method: BaseModel | None,
     seed: int,
     others: Mapping[str, object],
     json: bool,
 ) -> None:
     """Train a state with phases and print the result.
+
+    Of the options of a method it takes `epochs` and `weight_decay`.
 
     Raises:
         InputError: one of the other options is given, or as in `train_phases`.
@@ -35,12 +55,17 @@ def train_on_bases(
     from psiprune.io.checkpoint import Checkpoints
     from psiprune.training.phases import train_phases
 
-    _refuse(others, f"{data.source} has shots in {len(data.bases)} bases")
+    given = {} if method is None else method.model_dump(exclude_unset=True)
+    taken: dict[str, Any] = {
+        name: given.pop(name) for name in ("epochs", "weight_decay") if name in given
+    }
+    if starts is not None:
+        taken["starts"] = starts
+    unused = {f"--{name.replace('_', '-')}": value for name, value in given.items()}
+    _refuse({**others, **unused}, f"{data.source} has shots in {len(data.bases)} bases")
     note_kept()
     with new_dataset(out), Checkpoints(out) as checkpoints:
-        rbm = train_phases(
-            data, hidden=hidden, phase_hidden=phase_hidden, seed=seed, checkpoints=checkpoints
-        )
+        rbm = train_phases(data, **units._asdict(), **taken, seed=seed, checkpoints=checkpoints)
         rbm.save(out)
     made = rbm.provenance
     numbers = {
@@ -95,7 +120,12 @@ def evaluate_phase_rbm(
 
         with redirect_stdout(sys.stderr):  # functions of users may print
             report = evaluate_phases(machine, load_mps(reference), observables)
-        lines = [f"fidelity  {report.fidelity:.6f}", f"KL in Z   {report.kl:.6g} nats"]
+        of_rbm, of_state = report.entropy
+        lines = [
+            f"fidelity  {report.fidelity:.6f}",
+            f"KL in Z   {report.kl:.6g} nats",
+            f"entropy   {of_rbm:.6g} nats between halves, of the state {of_state:.6g}",
+        ]
         lines += [
             f"{name}: {mean:.6g}, of the state {exact:.6g}"
             for name, (mean, exact) in report.observables.items()
@@ -105,34 +135,88 @@ def evaluate_phase_rbm(
             for name, (mean, exact) in report.observables.items()
         }
         show(
-            {"fidelity": report.fidelity, "kl": report.kl, "observables": means},
+            {
+                "fidelity": report.fidelity,
+                "kl": report.kl,
+                "entropy": {"rbm": of_rbm, "state": of_state},
+                "observables": means,
+            },
             "\n".join(lines),
             json,
         )
         return
     from psiprune.data.shots import read_shots, without_readout_error
     from psiprune.metrics.phase_held_out import held_out_by_basis
+    from psiprune.reconstruction.identifiability import BASES
 
     if observables:
         raise InputError("--observable: is compared with a state, found shots; omit it")
     shots = without_readout_error(read_shots(reference), "the likelihood in several bases")
     fits = held_out_by_basis(machine, shots)
     mean = sum(fit.log_likelihood * fit.shots for fit in fits) / len(shots)
-    width = max(5, machine.visible)
-    lines = [
-        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots",
-        f"{'basis':<{width}}  {'shots':>8}  {'nats':>9}  {'of the RBM':>10}  {'deviation':>9}",
-    ]
-    lines += [
-        f"{fit.basis:<{width}}  {fit.shots:>8}  {fit.log_likelihood:>9.4f}  {fit.expected:>10.4f}  "
-        f"{fit.z:>+9.1f}"
-        for fit in fits
-    ]
+    rows = [fit._asdict() for fit in fits]
     show(
-        {"log_likelihood": mean, "shots": len(shots), "bases": [fit._asdict() for fit in fits]},
-        "\n".join(lines),
+        {"log_likelihood": mean, "shots": len(shots), "bases": rows},
+        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots\n{table(BASES, rows)}",
         json,
     )
+
+
+def reconstruct_on_bases(
+    data: Shots,
+    out: Path | None,
+    settings: BaseModel | None,
+    more: Mapping[str, object],
+    config: Path | None,
+    reading: Mapping[str, Any],
+    state: Path | None,
+    limit: float,
+    json: bool,
+) -> None:
+    """Reconstruct a state with phases and print the answer.
+
+    `settings` are the options given of those for any shots, `more` those for several bases.
+
+    Raises:
+        InputError: an option does not apply to shots in several bases, or as in `run_bases`.
+    """
+    from psiprune.reconstruction.bases.answer import bases_numbers, bases_text
+    from psiprune.reconstruction.bases.api import bases_settings, reconstruct_bases
+    from psiprune.reconstruction.bases.estimate import begin_bases
+    from psiprune.reconstruction.bases.inputs import resolve_settings
+    from psiprune.reconstruction.bases.settings import BasesSettings
+    from psiprune.training.limits import OPTIONS
+
+    given = {} if settings is None else settings.model_dump(exclude_unset=True)
+    given |= {name: value for name, value in more.items() if value is not None}
+    bases_settings(data, given)
+    chosen = chosen_settings(BasesSettings, None, config, more=given)
+    reference = None if state is None else _reference(state, data)
+    folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
+    begin = partial(
+        begin_bases,
+        limit=limit,
+        announce=lambda line: tell(f"psiprune: note: {line}"),
+        spell=OPTIONS,
+    )
+    result = reconstruct_bases(data, folder, chosen, None, reading, begin)
+    text = bases_text(result.dataset, result.request)
+    numbers: dict[str, Any] = {"folder": str(folder), "report": str(result.report)}
+    if reference is not None:
+        fidelity = result.rbm.fidelity(reference)
+        numbers["fidelity"] = fidelity
+        text += f"\n\nfidelity with {state}: {fidelity:.6f}"
+    text += f"\n\n{folder}: report.html, smallest.nc"
+    show({**numbers, **bases_numbers(result.dataset, result.request)}, text, json)
+
+
+def _reference(state: Path, data: Shots) -> MPS:
+    from psiprune.states.mps import load_mps
+
+    loaded = load_mps(state)
+    if loaded.sites != data.sites:
+        raise InputError(f"{state}: has {loaded.sites} sites, but the shots have {data.sites}")
+    return loaded
 
 
 def prune_phase_rbm(
@@ -162,7 +246,7 @@ def prune_phase_rbm(
     from psiprune.rbm.phase import load_phase_rbm
     from psiprune.rbm.phase_likelihood import log_likelihood
     from psiprune.training.exact_natural_gradient import ExactNaturalGradient
-    from psiprune.training.phases import frequencies_for
+    from psiprune.training.phase_starts import frequencies_for
 
     if pruning.compensate:
         others = {**others, "--compensate": True}
@@ -174,7 +258,7 @@ def prune_phase_rbm(
     data = frequencies_for(read_shots(shots), dense)
     pruning = truncate(pruning, dense.number_of_weights)
     epochs = 0 if no_fine_tune else phases.FINE_TUNING
-    tuning = ExactNaturalGradient(epochs=epochs, weight_decay=phases.WEIGHT_DECAY)
+    tuning = ExactNaturalGradient(epochs=epochs)
     fine_tune = None if no_fine_tune else tuning
     settings = PathSettings(**dict[str, Any](digests), prune=pruning, fine_tune=fine_tune)
     levels: list[phases.PhaseLevel] = []
@@ -202,15 +286,8 @@ def prune_phase_rbm(
         }
         for level in levels
     ]
-    lines = ["level  weights  amplitude  phase  nats per shot  F with level 0"]
-    lines += [
-        f"{row['level']:>5}  {row['weights']:>7}  {row['amplitude_weights']:>9}  "
-        f"{row['phase_weights']:>5}  {row['log_likelihood']:>13.6f}  "
-        f"{row['fidelity_with_first']:>14.4f}"
-        for row in numbers
-    ]
-    lines.append(f"{out}: {len(levels)} levels by {pruning.criterion}")
-    show({"folder": str(out), "levels": numbers}, "\n".join(lines), json)
+    text = f"{table(_LEVELS, numbers)}\n{out}: {len(levels)} levels by {pruning.criterion}"
+    show({"folder": str(out), "levels": numbers}, text, json)
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:

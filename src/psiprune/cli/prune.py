@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from psiprune.cli.app import Flat, Out, chosen_settings, no_callback, show
+from psiprune.cli.app import Flat, Out, chosen_settings, command_line, no_callback, show
 from psiprune.cli.options import (
     Int,
     Json,
@@ -220,9 +220,9 @@ def _path(
         {"folder": str(out), "levels": numbers, **_tuning_numbers(chosen)},
         f"{len(rbms)} levels, {rbms[0].number_of_weights} to {rbms[-1].number_of_weights} weights; "
         f"the last RBM has {counted(parts, 'connected component')}\n{_tuning_text(chosen)}\n"
-        f"{measured}{out}: {level_file(out, 0).name} to {last.name}\n"
-        f"next: psiprune evaluate {last} HELD_OUT_SHOTS",
+        f"{measured}{out}: {level_file(out, 0).name} to {last.name}",
         json,
+        command_line("evaluate", last, "HELD_OUT_SHOTS"),
     )
 
 
@@ -272,8 +272,8 @@ def _search(
     if chosen.until.limit is None:  # others were trained, and checked
         numbers["training_warnings"] = []
     text = smallest_text(smallest, name, best, measured_on)
-    ending = f"{out}: smallest.nc\nnext: psiprune evaluate {out}/smallest.nc HELD_OUT_SHOTS"
-    show(numbers, f"{text}\n{_tuning_text(chosen)}\n{ending}", json)
+    then = command_line("evaluate", out / "smallest.nc", "HELD_OUT_SHOTS")
+    show(numbers, f"{text}\n{_tuning_text(chosen)}\n{out}: smallest.nc", json, then)
 
 
 def _tuning_numbers(chosen: PathSettings) -> dict[str, Any]:

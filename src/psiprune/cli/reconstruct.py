@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from psiprune.cli.app import Flat, chosen_format, chosen_settings, show
 from psiprune.cli.experiments import folder_of
 from psiprune.cli.options import (
+    Int,
     Json,
     OutOption,
     ReadoutOptions,
@@ -38,6 +39,8 @@ def reconstruct_command(
     *,
     out: OutOption = None,
     settings: Annotated[ReconstructSettings | None, Flat] = None,
+    phase_hidden: Int | None = None,
+    starts: Int | None = None,
     format: str | None = None,
     reading: Annotated[ReadSettings | None, Flat] = None,
     readout: Annotated[ReadoutOptions | None, Flat] = None,
@@ -51,10 +54,15 @@ def reconstruct_command(
 
     Chooses the number of hidden units, prunes until the loss counts, tests the smallest RBM on
     shots used for nothing else, and writes report.html. Rerun the same command to resume.
+    Shots in several bases give a state with phases, up to 16 sites: an RBM for the amplitudes and
+    one for the phases, pruned together.
 
     Args:
         shots: file of shots, in any format that `psiprune import` reads
         out: folder of the run (default: runs/reconstruct-HASH, with the hash of its settings)
+        phase_hidden: hidden units of the RBM of the phases, for shots in several bases (default:
+            twice those of the amplitudes)
+        starts: independent fits of each size, for shots in several bases (default: 4)
         format: format of the shots, as in psiprune import (default: detected)
         state: file of a state to compare the smallest RBM with, as psiprune evaluate does, with the
             observables in its frame; it does not affect the run
@@ -78,10 +86,24 @@ def reconstruct_command(
         if estimate.note:
             tell(f"psiprune: note: {estimate.note}")
 
-    chosen = chosen_settings(ReconstructSettings, settings, config)
     form, options = chosen_format(format, reading)
     data = with_readout(read_shots(shots, form, **options), readout)
     given = {} if readout is None else readout.model_dump(exclude_defaults=True)
+    of_bases = {"phase_hidden": phase_hidden, "starts": starts}
+    if len(data.bases) > 1:
+        from psiprune.cli.phases import reconstruct_on_bases
+
+        reconstruct_on_bases(
+            data, out, settings, of_bases, config, {"format": form, **options}, state, limit, json
+        )
+        return
+    for name, value in of_bases.items():
+        if value is not None:
+            raise InputError(
+                f"--{name.replace('_', '-')}: is for shots in several bases, but all of {shots} "
+                f"are in {data.bases[0][0]}; omit it"
+            )
+    chosen = chosen_settings(ReconstructSettings, settings, config)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
     reference = None if state is None else _reference(state, data.sites, chosen.observable)
     with redirect_stdout(sys.stderr):  # custom observables may print
@@ -94,7 +116,6 @@ def reconstruct_command(
             partial(begin_run, limit=limit, announce=announce, spell=OPTIONS),
         )
     text = reconstruct_text(result.dataset, result.request)
-    text += f"\n\n{folder}: report.html, smallest.nc"
     numbers: dict[str, Any] = {"folder": str(folder), "report": str(result.report)}
     numbers["estimate"] = result.estimate
     if reference is not None:
@@ -105,7 +126,10 @@ def reconstruct_command(
         numbers["against_state"] = report_numbers(measured)
         frame = ", observables in the frame of the state" if measured.custom else ""
         text += f"\n\nsmallest RBM against {state}{frame}:\n{report_text(measured)}"
-    show({**numbers, **reconstruct_numbers(result.dataset, result.request)}, text, json)
+    text += f"\n\n{folder}: report.html, smallest.nc"
+    steps = result.summary.steps
+    then = steps[0].command if steps else ""
+    show({**numbers, **reconstruct_numbers(result.dataset, result.request)}, text, json, then)
 
 
 def _reference(state: Path, sites: int, texts: Sequence[str]) -> Reference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from psiprune.cli.app import Flat, Out, no_callback, show
+from psiprune.cli.app import Flat, Out, command_line, no_callback, show
 from psiprune.cli.options import Int, Json, with_method_options
 from psiprune.cli.prune import chosen_tuning, digests, level_writer, load_inputs, tuning_numbers
 from psiprune.cli.streams import tell
@@ -46,7 +46,7 @@ def rewire_command(
 
     refuse_busy(out)
     from psiprune.data.shots import without_readout_error
-    from psiprune.experiments.pruning_path import path_levels
+    from psiprune.experiments.pruning_path import level_file, path_levels
     from psiprune.pruning.iterative import Level
     from psiprune.pruning.rewire import check_rewirable, rewire_step
     from psiprune.rbm.serialization import rbm_from_dataset
@@ -89,4 +89,5 @@ def rewire_command(
         f"{out}: {counted(rounds, 'round')}, {moved} of {last.number_of_weights} weights moved\n"
         f"fine-tuning: {tuning}",
         json,
+        command_line("evaluate", level_file(out, len(levels) - 1), "HELD_OUT_SHOTS"),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel
 
-from psiprune.cli.app import Flat, Out, new_dataset, show
+from psiprune.cli.app import Flat, Out, command_line, new_dataset, show
 from psiprune.cli.models import chosen_model, model_table, with_model_options
 from psiprune.cli.options import Int, Json, ReadoutOptions, readout_of
 from psiprune.core.exceptions import InputError
@@ -63,7 +63,13 @@ def ground_state_command(
         "truncation_error": state.truncation_error,
         "largest_bond": largest,
     }
-    show(numbers, text, json)
+    show(numbers, text, json, _sample_of(out))
+
+
+def _sample_of(state: Path) -> str:
+    """Return the command that draws shots of a state."""
+    shots = state.with_name(f"{state.stem}-shots.nc")
+    return command_line("sample", state, "-o", shots)
 
 
 def _rotation_text(sites: tuple[int, ...]) -> str:
@@ -121,6 +127,7 @@ def quench_command(
         f"{out}: {state.sites} sites, t = {time:g}, E = {after:.10f} (before {before:.10f}), "
         f"bond dimension {numbers['largest_bond']}\nmodel: {numbers['model']['hamiltonian']}",
         json,
+        _sample_of(out),
     )
 
 
@@ -154,7 +161,7 @@ def rotate_command(
         )
         turned.save(out)
     numbers = {"file": str(out), "sites": turned.sites, "origin": turned.origin}
-    show(numbers, f"{out}: {turned.sites} sites, {turned.origin}", json)
+    show(numbers, f"{out}: {turned.sites} sites, {turned.origin}", json, _sample_of(out))
 
 
 @with_model_options
@@ -231,7 +238,8 @@ def sample_command(
     if found is not None:
         numbers |= found.summary()
         text += f"\n{_qmc_text(found)}"
-    show(numbers, text, json)
+    rbm = out.with_name(f"{out.stem}-rbm.nc")
+    show(numbers, text, json, command_line("train", out, "-o", rbm))
 
 
 def _hamiltonian(model: BaseModel | None) -> Hamiltonian:

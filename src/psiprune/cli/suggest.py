@@ -44,6 +44,11 @@ def unknown_option(error: UnknownOptionError) -> str:
     if "--observable" in names and _NEGATIVE_SUM.match(option):
         whole = error.token.keyword or error.token.value
         return f"{option}: begins with -, as options do; write --observable={shlex.quote(whole)}"
+    places = [each.name for each in arguments if each.show and not each.name.startswith("-")]
+    if (place := option.lstrip("-").upper()) in places:
+        return (
+            f"{option}: no such option; pass {place} as an argument: {' '.join((chain, *places))}"
+        )
     if near := closest(option, names):
         return f"{option}: no such option; did you mean {' or '.join(near)}?"
     return f"{option}: no such option; {chain} --help lists all"

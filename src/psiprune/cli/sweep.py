@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from psiprune.cli.app import chosen_settings, show
+from psiprune.cli.app import chosen_settings, command_line, show
 from psiprune.cli.options import Json, OutOption
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.settings import SweepSettings
@@ -50,7 +50,7 @@ def sweep_command(
         return
     engine = "slurm" if slurm else "pbs" if pbs else "local" if scheduler is None else scheduler
     result = sweep(settings, folder, engine)
-    show(sweep_numbers(result), sweep_text(result), json)
+    show(sweep_numbers(result), sweep_text(result), json, command_line("report", folder))
     if result.failed:
         raise RuntimeError(
             f"{len(result.failed)} of {len(result.points)} points failed; the first: "

@@ -13,6 +13,7 @@ from psiprune.cli.app import (
     Out,
     check_new,
     chosen_method,
+    command_line,
     new_dataset,
     no_callback,
     show,
@@ -55,6 +56,8 @@ def train_command(
     phase_hidden: Int | None = None,
     seed: Int = 0,
     mask: Path | None = None,
+    phase_mask: Path | None = None,
+    starts: Int | None = None,
     method: Annotated[AnyMethod | None, Flat] = None,
     initial: Initial | None = None,
     config: Path | None = None,
@@ -70,7 +73,8 @@ def train_command(
     """Train an RBM on shots; rerun the same command to resume.
 
     Shots in several bases train a state with phases, up to 16 sites: an RBM for the amplitudes and
-    one for the phases. They take --hidden, --phase-hidden and --seed.
+    one for the phases. They take --hidden, --phase-hidden, --mask, --phase-mask, --starts,
+    --epochs, --weight-decay and --seed.
 
     Args:
         shots: file of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
@@ -82,6 +86,9 @@ def train_command(
         seed: random seed of the initial weights, the order of the shots and the Gibbs chains
         mask: which weights exist: an RBM file whose mask to use, or .npy or text of 0 and 1 with
             one row per hidden unit (see psiprune mask); default: all
+        phase_mask: the same for the RBM of the phases, for shots in several bases
+        starts: independent fits of shots in several bases, of which the likeliest is kept (default:
+            4)
         initial: initial weights: random; local (each hidden unit couples to one site and the sites
             correlated with it in the data); or coded (a sign code for each site). Default: that of
             the method
@@ -117,23 +124,33 @@ def train_command(
     data = with_readout(read_shots(shots), readout)
     if len(data.bases) > 1:
         from psiprune.cli.phases import train_on_bases
+        from psiprune.training.phase_starts import PhaseUnits
 
         others = {
-            "--mask": mask,
-            "--method and its settings": method,
             "--initial": initial,
             "--config": config,
             "--keep-epochs": keep_epochs or None,
             "--history": history,
             "--folds": folds or None,
         }
-        train_on_bases(data, out, hidden, phase_hidden, seed, others, json)
-        return
-    if phase_hidden is not None:
-        raise InputError(
-            f"--phase-hidden: is for shots in several bases, but all of {shots} are in "
-            f"{data.bases[0][0]}; omit it"
+        masks = {"mask": mask, "phase_mask": phase_mask}
+        networks = PhaseUnits(
+            hidden,
+            phase_hidden,
+            **{name: None if file is None else read_mask(file) for name, file in masks.items()},
         )
+        train_on_bases(data, out, networks, starts, method, seed, others, json)
+        return
+    for name, option in (
+        ("--phase-hidden", phase_hidden),
+        ("--phase-mask", phase_mask),
+        ("--starts", starts),
+    ):
+        if option is not None:
+            raise InputError(
+                f"{name}: is for shots in several bases, but all of {shots} are in "
+                f"{data.bases[0][0]}; omit it"
+            )
     units = max(1, data.sites // 2) if hidden is None else check_count("--hidden", hidden, 1)
     mask_array = None if mask is None else read_mask(mask)
     if mask_array is not None:
@@ -158,7 +175,7 @@ def train_command(
     if hidden is None and mask is None and data.sites > EXACT_SITES:
         tell(
             "psiprune: note: if the sites form a chain, as many hidden units as sites with "
-            "scale-free links usually fit better: psiprune mask scale-free --shots "
+            "scale-free links usually fit better: psiprune mask scale-free "
             f"{quote(str(shots))} -o mask.txt, then train with --mask mask.txt"
         )
     reference = None
@@ -235,9 +252,9 @@ def train_command(
         numbers,
         f"{out}: {rbm.visible} visible and {rbm.hidden} hidden units, {rbm.number_of_weights} "
         f"weights, {done} epochs over {len(data)} shots{ending}\n"
-        f"method: {chosen}, initial weights: {rbm.provenance['initial']}{saved}\n"
-        f"next: psiprune prune {out} {shots} -o {out.with_name(out.stem + '-pruned')}",
+        f"method: {chosen}, initial weights: {rbm.provenance['initial']}{saved}",
         json,
+        command_line("prune", out, shots, "-o", out.with_name(f"{out.stem}-pruned")),
     )
 
 

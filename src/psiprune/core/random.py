@@ -119,6 +119,7 @@ class Stream(IntEnum):
     PHASE_DRAWS = 140
     PHASE_START = 141
     PHASE_HELD_OUT = 142
+    PHASE_REPLICA = 147
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

@@ -139,21 +139,3 @@ def band(values: xr.DataArray) -> Band:
     valid = values.notnull().any("seed")
     filled = values.where(valid, 0.0)
     return Band(*(filled.quantile(q, "seed").where(valid) for q in QUANTILES))
-
-
-def bands_of(dataset: xr.Dataset) -> xr.Dataset:
-    """Return the dataset with a dimension `quantile` (0.16, 0.5, 0.84) in place of `seed`.
-
-    Values without seeds are unchanged; `seeds` is the number of seeds.
-    """
-    import xarray as xr
-
-    variables = {}
-    for name, values in dataset.items():
-        if "seed" in values.dims and values.dtype.kind in "fiub":
-            quantiles = xr.concat(band(values.astype(float)), dim="quantile")
-            variables[name] = quantiles.astype("float32").assign_attrs(values.attrs)
-        elif "seed" not in values.dims:
-            variables[name] = values
-    bands = xr.Dataset(variables).assign_coords(quantile=list(QUANTILES))
-    return bands.assign(seeds=dataset.sizes["seed"]).assign_attrs(dataset.attrs)

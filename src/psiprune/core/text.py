@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from unicodedata import category
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -38,3 +39,17 @@ def shortened(value: object) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: "1 round", "2 rounds"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def command_lines(command: str, width: int) -> list[str]:
+    """Break a command of a shell into lines between its words, so that it can be pasted."""
+    if len(command) <= width:
+        return [command]
+    lines, line = [], ""
+    for word in map(shlex.quote, shlex.split(command)):
+        if line and len(line) + len(word) + 3 > width:
+            lines.append(f"{line} \\")
+            line = f"  {word}"
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, line]

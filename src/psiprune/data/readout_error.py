@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
+from psiprune.core.repr import notebook_table
 from psiprune.core.validation import check_seed
 from psiprune.data.bit_order import order_of_sites, qubits_of
 from psiprune.data.confusion import (
@@ -43,6 +44,7 @@ Bits = NDArray[np.uint8]
 ASSUMED_UNCERTAINTY = 0.1
 
 
+@notebook_table("sites", "rates", "source", "bit_order")
 @dataclass(frozen=True, eq=False, repr=False)
 class ReadoutError:
     """The readout errors of a device: p(y) = sum_v p(v) prod_g C_g(y_g | v_g).

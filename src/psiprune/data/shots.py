@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.repr import notebook_table
 from psiprune.core.text import counted
 from psiprune.core.validation import check_seed
 from psiprune.data.bit_order import are_opposite, bit_order_of, qubits_of
@@ -37,6 +38,7 @@ from psiprune.io.netcdf import read_arrays, write_arrays
 _SEVERAL = "several"
 
 
+@notebook_table("bits", "sites", "basis", "source", "readout")
 @dataclass(frozen=True, eq=False, repr=False)
 class Shots:
     """Bit strings [shot, site], each measured in a basis of Pauli operators.

@@ -98,7 +98,7 @@ def _study_blocks(label: str, study: xr.Dataset, numbers: Numbers) -> list[str]:
     lines = [label, table(columns, numbers["levels"])]
     if "smallest" in numbers:
         total = study.attrs["sites"] * study.attrs["hidden"]
-        lines += map(wrap, _smallest_lines(numbers["smallest"], total))
+        lines += map(wrap, smallest_lines(numbers["smallest"], total))
     return ["\n".join(lines)]
 
 
@@ -121,7 +121,8 @@ def _smallest(study: xr.Dataset) -> Numbers:
     }
 
 
-def _smallest_lines(smallest: Numbers, total: int) -> list[str]:
+def smallest_lines(smallest: Numbers, total: int) -> list[str]:
+    """Return the result of the searches of all seeds, and a warning where some ended early."""
     head = f"smallest RBM with {smallest['measure']} <= {smallest['limit']:.3g}"
     seeds, beyond = len(smallest["weights"]), smallest["weights"].count(None)
     if beyond == seeds:
@@ -330,8 +331,8 @@ def _frontier_blocks(label: str, frontier: xr.Dataset, numbers: Numbers) -> list
     return [
         f"{label}: dense KL {numbers['dense_kl']:.2g}; medians over seeds; smallest number of "
         f"weights within a limit\n(with its KL and mROE)\n{table(columns, methods)}",
-        f"fewest weights with {limit}: {_best(numbers['best']['within_roe'])}",
-        f"fewest with {limit} and KL <= 2 dense: {_best(numbers['best']['within_both'])}",
+        f"fewest weights with {limit}: {best_text(numbers['best']['within_roe'])}",
+        f"fewest with {limit} and KL <= 2 dense: {best_text(numbers['best']['within_both'])}",
         table(_MPS, numbers["mps"]),
     ]
 
@@ -342,7 +343,8 @@ def _within(smallest: Numbers | None) -> str:
     return f"{smallest['count']} (KL {smallest['kl']:.2g}, {smallest['mroe']:.1%})"
 
 
-def _best(smallest: Numbers | None) -> str:
+def best_text(smallest: Numbers | None) -> str:
+    """Return a number of weights with its KL and mROE, and the method that has them."""
     return "none" if smallest is None else f"{_within(smallest)} by {smallest['method']}"
 
 

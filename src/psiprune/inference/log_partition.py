@@ -20,6 +20,7 @@ from psiprune.core.limits import (
 )
 from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.repr import notebook_table
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.inference.ais import anneal, base_of, log_mean
@@ -45,6 +46,7 @@ _GUIDES, _GUIDE_STEPS = 4032, 100  # chains that give the base its means: 36 ful
 _SETTLE = 1000  # Gibbs steps from a random start
 
 
+@notebook_table("value", "error", "method", "effective_sample_size", "warning")
 @dataclass(frozen=True)
 class LogPartition:
     """log Z with its error.

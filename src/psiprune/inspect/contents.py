@@ -20,30 +20,33 @@ from psiprune.experiments.settings import (
     SparseSettings,
     StudySettings,
 )
-from psiprune.io.netcdf import read_dataset
+from psiprune.io.netcdf import kind_of, read_dataset
 from psiprune.io.toml import read_toml
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import stages_of
 from psiprune.reconstruction import dataset as reconstruction
+from psiprune.reconstruction.bases import files as bases
+from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.sweeps.points import points_of
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import TABLE
 
 #: The commands that make run folders, and their settings.
-COMMANDS: Mapping[str, type[Settings]] = {
-    "study": StudySettings,
-    "sparse": SparseSettings,
-    "ablation": AblationSettings,
-    "frontier": FrontierSettings,
-    "masks": MasksSettings,
-    "entanglement": EntanglementSettings,
-    "paper": PaperSettings,
-    "prune": PathSettings,
-    "rewire": RewirePathSettings,
-    "reconstruct": ReconstructSettings,
-    "sweep": SweepSettings,
-}
+COMMANDS: tuple[tuple[str, type[Settings]], ...] = (
+    ("study", StudySettings),
+    ("sparse", SparseSettings),
+    ("ablation", AblationSettings),
+    ("frontier", FrontierSettings),
+    ("masks", MasksSettings),
+    ("entanglement", EntanglementSettings),
+    ("paper", PaperSettings),
+    ("prune", PathSettings),
+    ("rewire", RewirePathSettings),
+    ("reconstruct", ReconstructSettings),
+    ("reconstruct", BasesSettings),
+    ("sweep", SweepSettings),
+)
 #: How a run is resumed; most need only its configuration.
 _RESUME = "psiprune {command} --config {config} --out {folder}"
 _RESUME_PATH = "psiprune {command} RBM SHOTS --out {folder}, with the same files and options"
@@ -71,7 +74,7 @@ def contents_of(folder: Path, config: Mapping[str, Any]) -> Contents | None:
         folder: of the run; a search decides which RBMs it needs, and its result lists them.
         config: the tables of its config.toml.
     """
-    for command, model in COMMANDS.items():
+    for command, model in COMMANDS:
         try:
             settings = model(**_all_keys(model, config))
         except InputError:
@@ -100,10 +103,13 @@ def result_of(folder: Path, contents: Contents) -> tuple[str, ...]:
     """Return the answer of a complete reconstruction, else the name of a run's last file."""
     if contents.command != "reconstruct":
         return (str(contents.files[-1]),)
+    from psiprune.reconstruction.bases.result import load_bases
     from psiprune.reconstruction.result import request_of
     from psiprune.reconstruction.summary import FILE, summarize
     from psiprune.reconstruction.text import answer_text
 
+    if kind_of(folder / FILE) == bases.KIND:
+        return tuple(str(load_bases(folder)).split("\n"))
     try:
         dataset = read_dataset(folder / FILE)
         answer = answer_text(summarize(dataset, request_of(folder, dataset)))
@@ -138,6 +144,8 @@ def _files(settings: Settings, folder: Path) -> Iterable[Path]:
             return masks.expected_files(settings)
         case ReconstructSettings():
             return reconstruction.expected_files(settings, folder)
+        case BasesSettings():
+            return bases.expected_files(settings, folder)
         case PathSettings(until=None):
             return map(Path, level_names(settings.prune.levels))
         case PathSettings():

@@ -88,8 +88,12 @@ def clear_drafts(path: Path) -> None:
             other.unlink()
 
 
-def write_dataset(path: str | os.PathLike[str], dataset: xr.Dataset, kind: str) -> Path:
+def write_dataset(
+    path: str | os.PathLike[str], dataset: xr.Dataset, kind: str, compress_above: int = 0
+) -> Path:
     """Write a dataset as one NetCDF file of the given kind, atomically.
+
+    Variables of more than `compress_above` bytes are compressed; each takes 3 kB more for that.
 
     Raises:
         OSError: as `write_bytes`.
@@ -97,9 +101,13 @@ def write_dataset(path: str | os.PathLike[str], dataset: xr.Dataset, kind: str) 
     labelled = dataset.assign_attrs(**_identity(kind))
     # HDF5 cannot compress scalars or empty arrays; missing values are NaN, so no fill value.
     filters = {"zlib": True, "complevel": 1, "shuffle": True}
+
+    def compressible(variable: xr.Variable) -> bool:
+        return variable.size > 1 and variable.dtype.kind not in "OUT"
+
     encoding = {
         name: {"_FillValue": None}
-        | (filters if variable.size > 1 and variable.dtype.kind not in "OUT" else {})
+        | (filters if compressible(variable) and variable.nbytes > compress_above else {})
         for name, variable in labelled.variables.items()
     }
     # h5netcdf, as netCDF4 would store the time of writing; in memory, so that a full disk is

@@ -40,7 +40,7 @@ _DRAFT = re.compile(r"\..+\.[0-9a-f]{8}\.draft")
 #: any other belongs to the user, or is a run that cleans up itself.
 _FOLDERS = (
     *("h=*", "h=*/seed-*", "h=*/seed-*/*"),
-    *("choice", "ensemble", "path", "observed", "observables", "figures", "derived", "medians"),
+    *("choice", "ensemble", "path", "observed", "observables", "figures", "derived"),
     *("state/*", "shots/*", "dense/*", "point/*"),
 )
 
@@ -254,6 +254,12 @@ def _check_equal(
                 f"{config}: the existing run has {other}{prefix}{key} = {shortened(before)}, this "
                 f"one {shortened(now)}; give another folder"
             )
+
+
+def check_configuration(folder: Path, settings: Settings) -> None:
+    """Raise `InputError` unless the run in a folder has these settings, all of them resolved."""
+    config = folder / "config.toml"
+    _check_equal(config, read_toml(config), tomllib.loads(_toml(settings).decode()))
 
 
 def _toml(settings: Settings, explicit: bool = False) -> bytes:

@@ -82,7 +82,7 @@ def compare_configurations(
     times = Counter(row.tobytes() for row in held_out.bits)
     counts = [times[row.tobytes()] for row in seen]
     cells = cell_divergence(log_p_seen, counts, len(held_out))
-    losses = (_independent_bits(training, held_out) - log_p, best.log_p - log_p)
+    losses = (independent_bits(training.bits, held_out.bits) - log_p, best.log_p - log_p)
     means = [float(loss.mean()) for loss in losses]
     blocks = [block_means(loss, block) for loss in losses]
     noise = [float(each.std(ddof=1) / np.sqrt(len(each))) for each in blocks]
@@ -93,7 +93,10 @@ def compare_configurations(
     )
 
 
-def _independent_bits(training: Shots, held_out: Shots) -> Float64:
-    """Return log p_0(v) of each held-out shot; p_0 gives a value never seen half a shot."""
-    ones = (training.bits.sum(axis=0) + 0.5) / (len(training) + 1)
-    return np.asarray(held_out.bits @ np.log(ones / (1 - ones)) + np.log1p(-ones).sum())
+def independent_bits(training: NDArray[np.uint8], held_out: NDArray[np.uint8]) -> Float64:
+    """Return log p_0(v) of each held-out shot; p_0 gives a value never seen half a shot.
+
+    Both are bits [shot, site].
+    """
+    ones = (training.sum(axis=0) + 0.5) / (len(training) + 1)
+    return np.asarray(held_out @ np.log(ones / (1 - ones)) + np.log1p(-ones).sum())

@@ -22,6 +22,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, derive_seed
+from psiprune.core.repr import notebook_table
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.inference.log_partition import FEWEST_EFFECTIVE
@@ -37,6 +38,7 @@ Float64 = NDArray[np.float64]
 _NO_FLOOR = float("nan")
 
 
+@notebook_table("cut", "entropy", "renyi2")
 @dataclass(frozen=True, eq=False, repr=False)
 class Entanglement:
     """The entanglement of the first `cut` sites with the others, in nats (natural logarithm).

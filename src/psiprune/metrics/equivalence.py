@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,6 +59,7 @@ class EquivalenceResult(NamedTuple):
 
 
 EquivalenceTest = Callable[[RBM], EquivalenceResult]
+Model = TypeVar("Model")
 
 
 @one_line
@@ -162,7 +163,7 @@ def _log_z_ratio(parent: RBM, shots: Shots, draws: int, seed: int) -> Callable[[
 
 
 def likelihood_band(
-    losses: Callable[[RBM], Losses],
+    losses: Callable[[Model], Losses],
     significance: float,
     seed: int,
     *,
@@ -170,7 +171,7 @@ def likelihood_band(
     floor: float = 0.0,
     ceiling: float = float("inf"),
     block: int = 1,
-) -> EquivalenceTest:
+) -> Callable[[Model], EquivalenceResult]:
     """Return the test of an RBM's log-likelihood against that of a dense one.
 
     A loss counts beyond what is typical of dense RBMs, and what noise of the shots explains: with
@@ -189,7 +190,7 @@ def likelihood_band(
     """
     z = float(norm.isf(significance))
 
-    def evaluate(rbm: RBM) -> EquivalenceResult:
+    def evaluate(rbm: Model) -> EquivalenceResult:
         values, log_z_error, warning = losses(rbm)
         loss = float(values.mean())
         error = float(np.hypot(_bootstrap_error(values, seed, block), log_z_error))

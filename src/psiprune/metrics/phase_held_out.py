@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.repr import one_line
@@ -51,6 +52,16 @@ def split_by_basis(shots: Shots, fraction: float, seed: int) -> tuple[Shots, Sho
         rows = np.flatnonzero(shots.basis_of == number)
         held[generator.permutation(rows)[: int(fraction * len(rows))]] = True
     return shots.take(~held), shots.take(held)
+
+
+def log_prob_by_shot(rbm: PhaseRBM, shots: Shots) -> NDArray[np.float64]:
+    """Return log q(x) of each shot in its basis, [shot]."""
+    outcomes = shots.bits.astype(np.int64) @ (1 << np.arange(rbm.visible))
+    logs = np.empty(len(shots))
+    for number, basis in enumerate(shots.bases):
+        rows = shots.basis_of == number
+        logs[rows] = np.log(np.maximum(rbm.probabilities(basis)[outcomes[rows]], _LEAST))
+    return logs
 
 
 def held_out_by_basis(rbm: PhaseRBM, held_out: Shots) -> list[BasisFit]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.repr import one_line
+from psiprune.metrics.entanglement import entanglement
 from psiprune.metrics.observable_text import GivenObservables, as_observables
 from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.rbm.phase import PhaseRBM
@@ -23,11 +25,14 @@ class PhaseReport(NamedTuple):
     Attributes:
         fidelity: |<psi|state>|^2.
         kl: KL(|state|^2 || |psi|^2) of outcomes in Z, in nats.
+        entropy: (of the RBM, of the state), the entanglement entropy of the first N // 2 sites with
+            the others, in nats.
         observables: (of the RBM, of the state) by name; "energy" if the state has a Hamiltonian.
     """
 
     fidelity: float
     kl: float
+    entropy: tuple[float, float]
     observables: dict[str, tuple[float, float]]
 
 
@@ -62,4 +67,11 @@ def evaluate_phases(
             )
         sums = observable.operator
         means[name] = rbm.expectation(sums), expectation(reference, sums)
-    return PhaseReport(fidelity, kl, means)
+    entropy = _half_entropy(rbm.vector), _half_entropy(reference)
+    return PhaseReport(fidelity, kl, entropy, means)
+
+
+def _half_entropy(vector: NDArray[np.complex128]) -> float:
+    found = entanglement(vector).entropy
+    assert found is not None  # as the vector is known
+    return found.value

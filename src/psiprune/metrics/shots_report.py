@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.repr import one_line
+from psiprune.core.repr import html_table, one_line
 from psiprune.data.diagnostics import DataWarning
 from psiprune.metrics.measure import Measure
 
@@ -145,6 +145,16 @@ class ShotsReport:
             if name in ("log_likelihood", "log_likelihood_gain")
         )
         return f"ShotsReport(shots={self.shots}, {', '.join(values)})"
+
+    def _repr_html_(self) -> str:
+        """Return a row for each metric and observable, for notebooks."""
+        columns = {
+            **{"value": "value", "error": "error", "rates_error": "rates"},
+            **{"training_error": "training", "shots_value": "shots", "shots_error": "error"},
+            "sigmas": "sigmas",
+        }
+        rows = [(name, *(getattr(each, key, None) for key in columns)) for name, each in self]
+        return html_table((f"{self.shots} shots", *columns.values()), rows)
 
     def __iter__(self) -> Iterator[tuple[str, Measure | Comparison]]:
         """Yield (name, measure or comparison) of each metric; "state_..." of the true bits."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
-from psiprune.core.repr import one_line
+from psiprune.core.repr import html_table, one_line
 from psiprune.metrics.measure import Measure
 from psiprune.metrics.observables import Observables
 from psiprune.metrics.observed import ObservedAgainstState
@@ -23,6 +23,11 @@ class MetricValues(NamedTuple):
     correlation_mse: float
     magnetization: float
     abs_magnetization: float
+
+
+def _sampled_error(measure: Measure) -> float | str:
+    """Return the error, or "exact": an error of 0 may also be that of draws that all agree."""
+    return "exact" if measure.effective_sample_size is None else measure.error
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,17 @@ class Report:
         """Return the main values in one line."""
         names = ("kl", "fidelity", "energy_bias", "abs_magnetization_bias")
         return f"Report({', '.join(f'{name}={getattr(self, name).value:.5g}' for name in names)})"
+
+    def _repr_html_(self) -> str:
+        """Return a row for each metric and observable, for notebooks."""
+        rows: list[tuple[object, ...]] = [
+            (name, each.value, _sampled_error(each), each.floor) for name, each in self
+        ]
+        rows += [
+            (name, each.value, each.error, None, each.reference)
+            for name, each in self.custom.items()
+        ]
+        return html_table(("Report", "value", "error", "floor", "reference"), rows)
 
     def __iter__(self) -> Iterator[tuple[str, Measure]]:
         """Yield (name, measure) of each metric; further observables are in `custom`."""

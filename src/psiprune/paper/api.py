@@ -7,20 +7,18 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.statistics import bands_of
 from psiprune.experiments.figures.ablation import plot_broken, plot_forbidden
 from psiprune.experiments.figures.frontier import plot_frontier
 from psiprune.experiments.figures.sparse import plot_sparse
-from psiprune.experiments.figures.study import plot_study
-from psiprune.io.netcdf import write_bytes, write_dataset
+from psiprune.experiments.figures.study import study_figure
 from psiprune.io.provenance import facts_of, other_stages
 from psiprune.io.run import open_run
-from psiprune.paper.claims.judge import claims_markdown, claims_numbers, claims_text, counts, judge
+from psiprune.paper.banner import banner
 from psiprune.paper.figures.against_kl import plot_measures_against_kl
 from psiprune.paper.figures.decay import plot_decay
 from psiprune.paper.figures.graph import plot_graph
@@ -28,16 +26,13 @@ from psiprune.paper.figures.order import plot_order
 from psiprune.paper.figures.schedules import plot_schedules
 from psiprune.paper.figures.sizes import plot_sizes
 from psiprune.paper.figures.timing import plot_timing
-from psiprune.paper.headlines import headlines, headlines_numbers
+from psiprune.paper.judging import TABLE, Outcome, judge_datasets, write_claims
 from psiprune.paper.report import paper_report
 from psiprune.paper.settings import PaperSettings
-from psiprune.paper.stages import PARTS, Paper, run_paper
+from psiprune.paper.stages import PARTS, TIMES, Paper, read_times, run_paper
 from psiprune.paper.tables import schedule_numbers, schedule_text
 from psiprune.reporting.figures import save_figures
 from psiprune.reporting.page import Provenance, write_report
-
-#: The table that can be made alone, like the figures.
-TABLE = "table1"
 
 
 class Drawing:
@@ -55,7 +50,7 @@ class Drawing:
 #: All figures by file stem.
 DRAWINGS: Mapping[str, Drawing] = {
     "fig1": Drawing(plot_graph, "graph"),
-    "fig2": Drawing(plot_study, "study"),
+    "fig2": Drawing(study_figure, "study"),
     "fig3": Drawing(plot_order, "study", "symmetry"),
     "fig4": Drawing(plot_decay, "sizes", "decay"),
     "fig5": Drawing(plot_sparse, "sparse"),
@@ -69,21 +64,13 @@ DRAWINGS: Mapping[str, Drawing] = {
 }
 
 
-class Outcome(NamedTuple):
-    """What a run reports: a text, and the same as plain numbers."""
-
-    text: str
-    numbers: dict[str, Any]
-
-
 def reproduce(
     settings: PaperSettings, folder: str | os.PathLike[str], only: Sequence[str] = ()
 ) -> Outcome:
     """Run the paper's experiments, draw its figures, judge its claims and write the report.
 
     In addition to the stages of `run_paper` the folder then holds figures/NAME.svg and .png,
-    claims.json and claims.md, medians/NAME.nc (each dataset with median and band instead of seeds)
-    and report.html.
+    claims.json, claims.md and report.html.
 
     Args:
         settings: sizes, seeds, training.
@@ -134,34 +121,24 @@ def _stages(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
-    """Write claims, medians and report of a complete run."""
-    judged = judge(paper.datasets)
-    first = headlines(paper.datasets, judged)
+    """Write claims and report of a complete run."""
+    judgement = judge_datasets(paper.datasets)
+    write_claims(run, paper.settings, judgement)
     provenance = json.loads((run / "provenance.json").read_text())
-    numbers = {
-        "headlines": headlines_numbers(first),
-        "counts": counts(judged),
-        "claims": claims_numbers(judged),
-        TABLE: schedule_numbers(paper.datasets["study"]),
-    }
-    claims = json.dumps({"provenance": provenance, **numbers}, indent=2, allow_nan=False)
-    write_bytes(run / "claims.json", f"{claims}\n".encode())
-    write_bytes(run / "claims.md", claims_markdown(judged).encode())
-    (run / "medians").mkdir(exist_ok=True)
-    for name, dataset in paper.datasets.items():
-        if "seed" in dataset.dims:
-            write_dataset(run / "medians" / f"{name}.nc", bands_of(dataset), f"medians-{name}")
     source = Provenance(
         facts_of(provenance),
         (run / "config.toml").read_text(),
         other_stages(provenance, _stages(run)),
     )
-    command = "psiprune paper --config config.toml --out FOLDER"
-    report = paper_report(paper.datasets, judged, first, figures, paper.timing, source, command)
+    report = paper_report(
+        paper.datasets,
+        judgement,
+        figures,
+        paper.timing,
+        source,
+        banner(paper.settings, read_times(run / TIMES), provenance),
+        "psiprune paper --config config.toml --out FOLDER",
+    )
     page = write_report(run / "report.html", report)
-    lines = [
-        claims_text(judged),
-        "\n".join(f"{each.number.shown}  {each.meaning.text}" for each in first),
-        f"{page}; in the same folder: claims.json, figures/ and the datasets",
-    ]
-    return Outcome("\n\n".join(lines), numbers)
+    place = f"{page}; in the same folder: claims.json, figures/ and the datasets"
+    return Outcome(f"{judgement.text}\n\n{place}", judgement.numbers)

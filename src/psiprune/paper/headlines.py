@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from psiprune.experiments.tables import table_numbers
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, UNDECIDED, Datasets
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, UNDECIDED, Datasets, Judged
 from psiprune.paper.claims.data import PM, QCP, has_phase, phase
-from psiprune.paper.claims.judge import Judged, counts
+from psiprune.paper.claims.judge import counts
 from psiprune.paper.claims.tests import FEW
 from psiprune.reporting.page import Headline
 from psiprune.reporting.traced import Number, Sentence

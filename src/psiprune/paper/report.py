@@ -7,13 +7,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Datasets
-from psiprune.paper.claims.judge import Judged, counts
+from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, UNDECIDED, Datasets, Judged
+from psiprune.paper.claims.judge import counts
+from psiprune.paper.claims.robust import TRAININGS, robustness_numbers
 from psiprune.paper.explorer import explorer
+from psiprune.paper.judging import Judgement
 from psiprune.paper.narrative import write
 from psiprune.paper.tables import frontier_table, table_one
 from psiprune.reporting.page import (
-    Headline,
     Provenance,
     Report,
     Row,
@@ -29,48 +30,82 @@ _SECTIONS = (
     *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "table1"),
     *("schedules", "broken", "forbidden", "sizes", "frontier", "timing"),
 )
+#: Effects that the table of claims shows of each, the most important ones.
+_EFFECTS = 3
 #: The datasets that templates use by name; those missing in a run are none.
 NAMED = ("graph", "study", "symmetry", "decay", "sparse", "ranks", "ablation", "frontier")
 
 
 def paper_report(
     datasets: Datasets,
-    judged: Sequence[Judged],
-    headlines: Sequence[Headline],
+    judgement: Judgement,
     figures: Mapping[str, Figure | str],
     timing: Mapping[str, Any] | None,
     provenance: Provenance,
+    banner: Mapping[str, str],
     command: str,
 ) -> Report:
     """Return the report of a run of the paper, without what has no data or figure.
 
     Args:
         datasets: by name: graph, study, size-50, schedule-0.1, sparse, ablation, frontier, models,
-            symmetry, decay, ranks.
-        judged: the claims with their findings.
-        headlines: the numbers to read first.
+            symmetry, sums, decay, ranks.
+        judgement: the claims with their findings, and the numbers to read first.
         figures: fig1, ..., fig6, schedules, broken, forbidden, sizes, frontier, timing; a figure or
             the text of an SVG.
         timing: times by density.
         provenance: versions, machine and configuration.
+        banner: what the run was, as `psiprune.paper.banner.banner` says it.
         command: that reproduces the run.
     """
-    study, found = datasets.get("study"), counts(judged)
+    study, judged = datasets.get("study"), judgement.judged
+    found = counts(judged)
     verdicts = {"held": found[HOLDS], "partly": found[IN_PART], "failed": found[FAILS]}
     summary = write("summary", claims=len(judged), **verdicts).sentences if judged else ()
-    rows = [
-        Row(claim.key, claim.section, claim.statement, claim.rule, *finding)
-        for claim, finding in judged
-    ]
     return Report(
         title="Pruning restricted Boltzmann machines: the paper, reproduced and judged",
         introduction=[each.text for each in write("introduction").sentences],
-        summary=Summary(summary, headlines, rows),
-        sections=list(_sections(datasets, figures, timing)),
+        summary=Summary(summary, judgement.headlines, [_row(each) for each in judged]),
+        sections=[*_trainings(judged), *_sections(datasets, figures, timing)],
         explorer=None if study is None else explorer(study, datasets.get("models")),
         provenance=provenance,
         command=command,
+        banner=banner,
     )
+
+
+def _row(judged: Judged) -> Row:
+    claim, finding = judged
+    return Row(
+        *(claim.key, claim.section, claim.statement, claim.rule),
+        *(finding.verdict, finding.measured, finding.seeds, finding.numbers),
+        [str(effect) for effect in finding.effects[:_EFFECTS]],
+        {
+            **finding.readings,
+            **{TRAININGS[name]: verdict for name, verdict in finding.schedules.items()},
+        },
+    )
+
+
+def _trainings(judged: Sequence[Judged]) -> Iterator[Section]:
+    """The verdicts for each training, if there are several."""
+    rows = robustness_numbers(judged)
+    if rows:
+        names = ["study", *(name for name in TRAININGS if name in rows[0]["verdicts"])]
+        cells = [[row["key"], *(_shown(row["verdicts"], name) for name in names)] for row in rows]
+        caption = (
+            f"{sum(row['robust'] for row in rows)} of {len(rows)} verdicts are the same for every "
+            "training; * marks another one, a dash what cannot be decided"
+        )
+        head = ["claim", "CD-10 (main)", *(TRAININGS[name] for name in names[1:])]
+        yield Section("trainings", "Trained in other ways", table=Table(caption, head, cells))
+
+
+def _shown(verdicts: Mapping[str, str], name: str) -> str:
+    verdict = verdicts.get(name, UNDECIDED)
+    if verdict == UNDECIDED:
+        return "–"
+    return verdict if verdict == verdicts["study"] else f"{verdict} *"
 
 
 def _sections(

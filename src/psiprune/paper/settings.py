@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -16,8 +16,10 @@ from psiprune.experiments.settings import (
     smallest_p_value,
 )
 from psiprune.metrics.settings import MeasureSettings
+from psiprune.pruning.schedule import count_at
 from psiprune.pruning.settings import PruneSettings
 from psiprune.training.cd import CD
+from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.methods import AnyMethod
 
 #: Density at which alternative schedules end, as in the paper's Fig. 2.
@@ -25,6 +27,15 @@ _LAST = 0.15
 #: Fewest sites of all experiments; with fewer, clusters cannot be moved.
 _FEWEST = 6
 _Fraction = Annotated[float, Field(gt=0, lt=1)]
+#: Other ways to train, with which Fig. 2 is repeated.
+Robust = Literal["constant", "cd-1", "cd-1-constant", "exact"]
+#: What they change in CD. The paper's tool trains at this constant rate in its Ising tutorial.
+_CONSTANT: dict[str, Any] = {"learning_rate": 0.01, "learning_rate_decay": 1.0}
+_CHANGES: dict[Robust, dict[str, Any]] = {
+    "constant": _CONSTANT,
+    "cd-1": {"steps": 1},
+    "cd-1-constant": {"steps": 1, **_CONSTANT},
+}
 
 
 class PaperSettings(EnsembleSettings):
@@ -42,8 +53,11 @@ class PaperSettings(EnsembleSettings):
     other_sites: tuple[Annotated[int, Field(ge=4, le=CHAIN_SITES)], ...] = Field(
         default=(50, 100), description="numbers of qubits of further studies, with N/2 hidden units"
     )
-    other_seeds: int = Field(
-        default=3, ge=1, le=MOST_SEEDS, description="number of RBMs per size and field of those"
+    other_seeds: tuple[Annotated[int, Field(ge=1, le=MOST_SEEDS)], ...] = Field(
+        default=(10, 3),
+        min_length=1,
+        description="number of RBMs per field of those, in the same order; the last number is "
+        "that of all further sizes",
     )
     graph_sites: int = Field(
         default=10, ge=2, le=EXACT_GRADIENT_UNITS, description="number of qubits of Fig. 1"
@@ -57,6 +71,11 @@ class PaperSettings(EnsembleSettings):
         default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
         min_length=2,
         description="degrees of breaking of clusters, from 0 (the pruned mask) to 1 (a random one)",
+    )
+    robust: tuple[Robust, ...] = Field(
+        default=("constant", "cd-1", "cd-1-constant", "exact"),
+        description="other ways to train with which Fig. 2 is repeated: CD at the constant rate "
+        "0.01, with one Gibbs step, with both, or the exact natural gradient",
     )
     levels: int = Field(
         default=20, ge=1, le=MOST_LEVELS, description="number of pruning steps of 10 %"
@@ -74,6 +93,7 @@ class PaperSettings(EnsembleSettings):
         return {
             "seeds": 3,
             "other_sites": (10,),
+            "other_seeds": (3,),
             "shots": 20_000,
             "first_fractions": (0.2, 0.4),
             "shares": (0.0, 0.5, 1.0),
@@ -89,6 +109,14 @@ class PaperSettings(EnsembleSettings):
                 raise ValueError(
                     f"{name}: values must differ in their first six digits, found {values}"
                 )
+        if len(set(self.robust)) < len(self.robust):
+            raise ValueError(f"robust: values must differ, found {self.robust}")
+        default = type(self).model_fields["other_seeds"].default
+        if len(self.other_seeds) > len(self.other_sites) and self.other_seeds != default:
+            raise ValueError(
+                f"other_seeds: must have at most one number for each of other_sites = "
+                f"{self.other_sites}, found {self.other_seeds}"
+            )
         if self.sites in self.other_sites:
             raise ValueError(
                 f"other_sites: must not contain sites = {self.sites}, found {self.other_sites}"
@@ -129,10 +157,37 @@ class PaperSettings(EnsembleSettings):
         return self._study()
 
     def size(self, sites: int) -> StudySettings:
-        """Return the settings of Fig. 4 at another size."""
-        return self._study(
-            sites=sites, hidden=None, seeds=self.other_seeds, history_every=self._final_only
+        """Return the settings of Fig. 4 at another size.
+
+        The path passes the tree bound, below which no graph is connected, by as many steps as that
+        of `study`, and has at least as many levels.
+        """
+        seeds = dict(zip(self.other_sites, self.other_seeds, strict=False))
+        further = _first_below_tree(sites, sites // 2) - _first_below_tree(
+            self.sites, self.hidden_units
         )
+        return self._study(
+            sites=sites,
+            hidden=None,
+            seeds=seeds.get(sites, self.other_seeds[-1]),
+            history_every=self._final_only,
+            prune=PruneSettings(levels=self.levels + max(0, further)),
+        )
+
+    def trained_otherwise(self, how: Robust) -> StudySettings:
+        """Return the settings of a robustness run: `study`, trained in another way."""
+        train: AnyMethod = ExactNaturalGradient()
+        fine_tune: AnyMethod = ExactNaturalGradient.for_fine_tuning()
+        if how != "exact":
+            train, fine_tune = (
+                CD(**{**method.model_dump(), **_CHANGES[how]})
+                for method in (
+                    self.train if isinstance(self.train, CD) else CD(),
+                    self.fine_tune if isinstance(self.fine_tune, CD) else CD.for_fine_tuning(),
+                )
+            )
+        changed = self.model_copy(update={"train": train, "fine_tune": fine_tune})
+        return changed._study(history_every=changed._final_only)
 
     def schedule(self, first: float) -> StudySettings:
         """Return the settings of an alternative pruning schedule of the appendix."""
@@ -158,3 +213,11 @@ class PaperSettings(EnsembleSettings):
     def frontier(self) -> FrontierSettings:
         """Return the settings of criteria beyond the paper's, without the slowest methods."""
         return FrontierSettings(**self._ensemble("measure", "levels"), rewired=(), widths=())
+
+
+def _first_below_tree(sites: int, hidden: int) -> int:
+    """Return the first pruning step of 10 % that leaves fewer than N + N_h - 1 weights."""
+    total, tree, step = sites * hidden, sites + hidden - 1, 0
+    while count_at(PruneSettings(), total, step) >= tree:
+        step += 1
+    return step

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import xarray as xr
 
@@ -27,6 +27,7 @@ from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.experiments.sparse import MASKED, run_sparse
 from psiprune.experiments.study import run_study
 from psiprune.io.netcdf import read_dataset, write_bytes, write_dataset
+from psiprune.io.run import check_configuration
 from psiprune.paper.derived import (
     clusters_of,
     decay_of,
@@ -35,20 +36,30 @@ from psiprune.paper.derived import (
     with_exact_correlations,
 )
 from psiprune.paper.settings import PaperSettings
+from psiprune.paper.sums import sums_of
 from psiprune.paper.timing import time_levels
 from psiprune.rbm.serialization import rbm_from_dataset
 
 _LOG = logging.getLogger(__name__)
+_Settings = TypeVar("_Settings", bound=EnsembleSettings)
+#: Derived datasets, in the order in which they are made.
+DERIVED = ("graph", "models", "symmetry", "sums", "decay", "ranks", "clusters")
+#: The times of pruned RBMs.
+TIMING = "timing.json"
+#: The time that each stage took, in seconds of wall time.
+TIMES = "times.json"
 #: The stages that a part of the paper needs, by name or by family (sizes, schedules).
 PARTS: Mapping[str, tuple[str, ...]] = {
     "graph": ("graph",),
     "study": ("study",),
     "sizes": ("study", "sizes"),
     "schedules": ("study", "schedules"),
+    "robust": ("study", "robust"),
     "sparse": ("sparse",),
     "ablation": ("ablation",),
     "frontier": ("frontier",),
     "symmetry": ("study",),
+    "sums": ("study",),
     "decay": ("study", "sizes"),
     "ranks": ("study",),
     "clusters": ("ablation",),
@@ -75,9 +86,14 @@ class Paper(NamedTuple):
         firsts = self.settings.first_fractions
         return {first: self.datasets[f"schedule-{first:g}"] for first in firsts}
 
+    @property
+    def robust(self) -> dict[str, xr.Dataset]:
+        """The studies trained in other ways, by the names of these."""
+        return {how: self.datasets[f"robust-{how}"] for how in self.settings.robust}
+
     def part(self, name: str) -> Any:
         """The result of a part of `PARTS`: a dataset, those of a family, or the times."""
-        if name in ("sizes", "schedules", "timing"):
+        if name in ("sizes", "schedules", "robust", "timing"):
             return getattr(self, name)
         return self.datasets[name]
 
@@ -87,6 +103,7 @@ class Stage(NamedTuple):
 
     Attributes:
         name, family: of its folder, and what `PARTS` calls it.
+        settings: of its run.
         run: runs it in a folder.
         file: its dataset, which exists once the stage is finished.
         seconds: rough cost on one core.
@@ -95,10 +112,15 @@ class Stage(NamedTuple):
 
     name: str
     family: str
+    settings: EnsembleSettings
     run: Callable[[Path], xr.Dataset]
     file: str
     seconds: float
     pieces: int
+
+    def file_in(self, run: Path) -> Path:
+        """Return its dataset in the folder of the whole run."""
+        return run / self.name / self.file
 
 
 def stages_of(settings: PaperSettings) -> list[Stage]:
@@ -119,20 +141,35 @@ def stages_of(settings: PaperSettings) -> list[Stage]:
     return [
         _study("study", "study", settings.study()),
         _study("graph", "graph", settings.graph()),
-        Stage("sparse", "sparse", partial(run_sparse, sparse), "sparse.nc", *of_sparse),
-        Stage("ablation", "ablation", partial(run_ablation, ablation), "ablation.nc", *of_ablation),
-        Stage("frontier", "frontier", partial(run_frontier, frontier), "frontier.nc", *of_frontier),
+        _stage("sparse", sparse, run_sparse, *of_sparse),
+        _stage("ablation", ablation, run_ablation, *of_ablation),
+        _stage("frontier", frontier, run_frontier, *of_frontier),
         *(
             _study(f"schedule-{first:g}", "schedules", settings.schedule(first))
             for first in settings.first_fractions
+        ),
+        *(
+            _study(f"robust-{how}", "robust", settings.trained_otherwise(how))
+            for how in settings.robust
         ),
         *(_study(f"size-{sites}", "sizes", settings.size(sites)) for sites in settings.other_sites),
     ]
 
 
+def _stage(
+    name: str,
+    settings: _Settings,
+    run: Callable[[_Settings, Path], xr.Dataset],
+    seconds: float,
+    pieces: int,
+) -> Stage:
+    return Stage(name, name, settings, partial(run, settings), f"{name}.nc", seconds, pieces)
+
+
 def _study(name: str, family: str, settings: StudySettings) -> Stage:
     files = _members(settings) * (settings.prune.levels + 2)  # each member has a history as well
-    return Stage(name, family, partial(run_study, settings), "study.nc", _seconds(settings), files)
+    run = partial(run_study, settings)
+    return Stage(name, family, settings, run, "study.nc", _seconds(settings), files)
 
 
 def sizes_of(settings: PaperSettings) -> list[str]:
@@ -145,9 +182,9 @@ def run_paper(settings: PaperSettings, run: Path, parts: Collection[str] = tuple
     """Run the experiments that some parts of the paper need, as far as they are not finished.
 
     Each stage runs in a folder of its name and resumes where it stopped; it is finished once its
-    dataset exists. Derived datasets are in derived/NAME.nc, the times in timing.json; times differ
-    from run to run, all datasets are reproduced to the last bit. Logs a line as each stage begins,
-    at level INFO.
+    dataset exists. Derived datasets are in derived/NAME.nc, times of RBMs in timing.json, those of
+    the stages in times.json; times differ from run to run, all datasets are reproduced to the last
+    bit. Logs a line as each stage begins, at level INFO.
 
     Args:
         settings: sizes, seeds, training.
@@ -158,7 +195,8 @@ def run_paper(settings: PaperSettings, run: Path, parts: Collection[str] = tuple
         The datasets by the names of stages and of derived datasets: study, size-50, decay, ...
 
     Raises:
-        InputError: there is no such part, or a file in the folder is damaged.
+        InputError: there is no such part, a finished stage has other settings, or a file in the
+            folder is damaged.
         OSError: the folder cannot be written; finished stages stay.
     """
     unknown = sorted(set(parts) - set(PARTS))
@@ -169,12 +207,13 @@ def run_paper(settings: PaperSettings, run: Path, parts: Collection[str] = tuple
     found = {}
     clock = Clock(run, stages)
     for stage in stages:
-        file = run / stage.name / stage.file
+        file = stage.file_in(run)
         if file.exists():
-            repeat_warnings_of_run(run / stage.name)
+            check_configuration(file.parent, stage.settings.for_size())
+            repeat_warnings_of_run(file.parent)
         else:
             with clock.running(stage):
-                stage.run(run / stage.name)
+                stage.run(file.parent)
         found[stage.name] = read_dataset(file)
     (run / "derived").mkdir(exist_ok=True)
     for name, dataset in _derived(Paper(settings, found, None), run, parts):
@@ -185,7 +224,7 @@ def run_paper(settings: PaperSettings, run: Path, parts: Collection[str] = tuple
 
 
 class Clock:
-    """Log which stage runs, and estimate the remaining time."""
+    """Log which stage runs, estimate the remaining time, and record how long stages take."""
 
     def __init__(self, run: Path, stages: Sequence[Stage]) -> None:
         """Count what is left of each stage, by the files that exist.
@@ -195,18 +234,25 @@ class Clock:
         self._todo = {
             stage.name: stage.seconds * (1 - _done(run / stage.name, stage.pieces))
             for stage in stages
-            if not (run / stage.name / stage.file).exists()
+            if not stage.file_in(run).exists()
         }
+        self._file = run / TIMES
         self._cores = min(cores(), 64)
         self._taken, self._planned = 0.0, 0.0
 
     @contextmanager
     def running(self, stage: Stage) -> Iterator[None]:
-        """Log and time a stage while it runs."""
+        """Log and time a stage while it runs; the time of an interrupted start counts as well."""
         _LOG.info("%s", self.words(stage))
         begin = time.monotonic()
-        yield
-        self._taken += time.monotonic() - begin
+        try:
+            yield
+        finally:
+            seconds = time.monotonic() - begin
+            times = read_times(self._file)
+            times[stage.name] = round(times.get(stage.name, 0.0) + seconds, 1)
+            write_bytes(self._file, (json.dumps(times, indent=2) + "\n").encode())
+        self._taken += seconds
         self._planned += self._todo.pop(stage.name) / self._cores
 
     def words(self, stage: Stage) -> str:
@@ -217,6 +263,20 @@ class Clock:
             for seconds in (self._todo[stage.name], sum(self._todo.values()))
         )
         return f"{stage.name}: about {stage_left}, {run_left} to the end"
+
+
+def read_times(file: Path) -> dict[str, float]:
+    """Return the seconds that each stage took; stages copied from elsewhere have none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not file.exists():
+        return {}
+    try:
+        return {str(name): float(seconds) for name, seconds in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{file}: cannot be read: {error}; delete it") from None
 
 
 def _done(folder: Path, pieces: int) -> float:
@@ -240,6 +300,10 @@ def _derived(paper: Paper, run: Path, parts: Collection[str]) -> Iterator[tuple[
         files = [run / "study" / f"h={field:g}" / "shots.nc" for field in settings.fields]
         found = symmetry_of(settings.fields, [read_shots(file) for file in files])
         yield "symmetry", found.assign_attrs(coupling=settings.coupling)
+    if "sums" in parts:
+        sums = sums_of(paper.datasets["study"], run / "study")
+        if sums is not None:
+            yield "sums", sums
     if "decay" in parts:
         names = sizes_of(settings)
         studies = [with_exact_correlations(paper.datasets[name], run / name) for name in names]
@@ -275,7 +339,7 @@ _COUNTED = ("weights_kept", "fraction_pruned", "components")
 
 def _timing(settings: PaperSettings, run: Path) -> Mapping[str, Any]:
     """The times of the RBMs of the first field and seed, measured once per run."""
-    file = run / "timing.json"
+    file = run / TIMING
     if not file.exists():
         folder = run / "study" / f"h={settings.fields[0]:g}"
         files = [
@@ -286,6 +350,15 @@ def _timing(settings: PaperSettings, run: Path) -> Mapping[str, Any]:
         times = time_levels(rbms, read_shots(folder / "shots.nc"), settings.train)
         sealed = {**times, "crc32": _checksum(times)}
         write_bytes(file, (json.dumps(sealed, indent=2) + "\n").encode())
+    return read_timing(file)
+
+
+def read_timing(file: Path) -> Mapping[str, Any]:
+    """Return the times of pruned RBMs that a run measured.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     try:
         found: dict[str, Any] = json.loads(file.read_text())
         claimed = found.pop("crc32", None)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, generator_for
-from psiprune.core.repr import one_line
+from psiprune.core.repr import html_table, one_line
 from psiprune.core.statistics import choose
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots
@@ -56,6 +56,11 @@ class MaskChoice(NamedTuple):
     mask: Mask
     chosen: MaskCandidate
     candidates: tuple[MaskCandidate, ...]
+
+    def _repr_html_(self) -> str:
+        """Return a row for each candidate, for notebooks."""
+        rows = [(*each[:-1], each is self.chosen) for each in self.candidates]
+        return html_table((*MaskCandidate._fields[:-1], "chosen"), rows)
 
 
 def choose_mask(

@@ -9,6 +9,7 @@ from typing import Literal
 from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.core.progress import count, describe, progress_bar
 from psiprune.core.random import Stream, derive_seed
+from psiprune.core.repr import notebook_table
 from psiprune.core.validation import check_seed
 from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
@@ -30,6 +31,7 @@ from psiprune.training.symmetry import symmetry_of, tied
 from psiprune.training.train import Callback, fit
 
 
+@notebook_table("step", "rbm", "fraction_pruned", "metrics")
 @dataclass(frozen=True, eq=False)
 class Level:
     """The result of one step of a pruning path; level 0 is the initial RBM.

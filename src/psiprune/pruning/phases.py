@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import describe, expect, progress_bar
+from psiprune.core.repr import notebook_table
 from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_number
 from psiprune.data.shots import Shots
@@ -28,20 +29,25 @@ from psiprune.rbm.phase_likelihood import (
     log_likelihood,
     to_parameters,
 )
-from psiprune.training.phases import fit_phases, frequencies_for
+from psiprune.training.natural_phase import PhaseState, fit_phases
+from psiprune.training.phase_starts import frequencies_for
 
 Float64 = NDArray[np.float64]
 PhaseCriterion = Literal["magnitude", "damage", "surgeon"]
 #: The most steps of fine-tuning after a pruning step.
 FINE_TUNING = 30
-#: L2 penalty of fine-tuning. Without one weights grow where the shots tell little, and the next
-#: step cannot remove them.
-WEIGHT_DECAY = 1e-4
+#: L2 penalties of fine-tuning to choose from. Without one weights grow where the shots tell little,
+#: and the next step cannot remove them; a large one costs where weights must be large.
+DECAYS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
 #: Factors on the damping that surgery tries by F of the shots, which has directions of little
 #: information, and by the quantum Fisher information.
 _STRONGER, _QUANTUM = (1.0, 10.0, 100.0), (1.0, 10.0)
+_FIRST_DECAY = 1e-4
+#: Information below this part of its mean is rounding.
+_SINGULAR = 1e-9
 
 
+@notebook_table("step", "rbm", "fraction_pruned", "log_likelihood")
 @dataclass(frozen=True, eq=False)
 class PhaseLevel:
     """The result of one step of pruning a `PhaseRBM`; level 0 is the initial state.
@@ -77,7 +83,7 @@ def prune_phases(
     density: float | None = None,
     levels: int | None = None,
     fine_tune: int = FINE_TUNING,
-    weight_decay: float = WEIGHT_DECAY,
+    weight_decay: float | None = None,
     progress: bool = True,
 ) -> list[PhaseLevel]:
     """Prune a state with phases iteratively: weights of both networks compete for one budget.
@@ -96,7 +102,8 @@ def prune_phases(
         density: stop at exactly round(density * total) weights.
         levels: maximum number of steps; by default 20, or as many as the density needs.
         fine_tune: the most steps of natural gradient after each pruning step; 0 for none.
-        weight_decay: L2 penalty of fine-tuning on the weights, in nats per shot.
+        weight_decay: L2 penalty of fine-tuning on the weights, in nats per shot; None chooses it
+            in each step, see `pruned_phases`.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
@@ -110,7 +117,8 @@ def prune_phases(
     given: dict[str, Any] = {"fraction": fraction, "density": density, **optional}
     settings = PruneSettings(criterion=criterion, **given)
     fine_tune = check_count("fine_tune", fine_tune, 0)
-    check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
+    if weight_decay is not None:
+        check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
     data = frequencies_for(shots, rbm)
     steps = truncate(settings, rbm.number_of_weights).levels
     path = [first_phase_level(rbm, data)]
@@ -133,26 +141,72 @@ def next_phase_level(
     settings: PruneSettings,
     data: BasisFrequencies,
     fine_tune: int,
-    weight_decay: float = WEIGHT_DECAY,
+    weight_decay: float | None = None,
 ) -> PhaseLevel:
     """Return the level after `level` of a path that began with `first`; see `prune_phases`."""
     number = level.step + 1
     count = count_at(settings, first.rbm.number_of_weights, number)
-    describe(f"{count} weights")
-    candidates = pruned_candidates(
-        level.rbm, count, data, check_phase_criterion(settings.criterion)
-    )
-    expect("epochs", (len(candidates) - 1) * fine_tune)
-    fits = [fit_phases(candidate, data, fine_tune, weight_decay) for candidate in candidates]
-    tuned = max(fits, key=lambda state: state.log_likelihood).rbm
-    reached, _ = log_likelihood(tuned, data)
-    provenance = {
-        **first.rbm.provenance,
-        "criterion": settings.criterion,
-        "pruning_steps": number,
-        "log_likelihood": reached,
-    }
+    tuned = pruned_phases(level.rbm, count, data, settings.criterion, fine_tune, weight_decay)
+    provenance = {**tuned.provenance, "pruning_steps": number}
+    reached = float(provenance["log_likelihood"])
     return PhaseLevel(number, replace(tuned, provenance=provenance), reached)
+
+
+def pruned_phases(
+    rbm: PhaseRBM,
+    count: int,
+    data: BasisFrequencies,
+    criterion: str,
+    fine_tune: int = FINE_TUNING,
+    weight_decay: float | None = None,
+) -> PhaseRBM:
+    """Return the state pruned to `count` weights and fine-tuned.
+
+    Without a weight decay each of `DECAYS` is tried, after the first step that of the step before
+    and its neighbours. The one of the largest L - P / n is kept, for n shots an estimate of the
+    log-likelihood of fresh ones: with F the Fisher information of a shot and D the decay of each
+    parameter, P = tr F (F + D)^-1 is the number of parameters that the shots determine (Moody 1992;
+    Akaike 1974 for D = 0). Its provenance has `fine_tuning_decay` and `log_likelihood`.
+    """
+    describe(f"{count} weights")
+    candidates = pruned_candidates(rbm, count, data, check_phase_criterion(criterion))
+    before = rbm.provenance.get("fine_tuning_decay")
+    decay = _FIRST_DECAY if before is None else float(before)
+    decay = decay if weight_decay is None else weight_decay
+    others = []
+    if weight_decay is None and fine_tune:
+        others = [x for x in DECAYS if x != decay and (before is None or _neighbours(x, decay))]
+    expect("epochs", (len(candidates) + len(others) - 1) * fine_tune)
+    fits = [fit_phases(candidate, data, fine_tune, decay) for candidate in candidates]
+    best = max(range(len(fits)), key=lambda k: fits[k].log_likelihood)
+    tried = [fits[best], *(fit_phases(candidates[best], data, fine_tune, x) for x in others)]
+    ended = max(tried, key=_of_fresh_shots) if others else tried[0]
+    provenance = {
+        **rbm.provenance,
+        "criterion": criterion,
+        "fine_tuning_decay": ended.weight_decay,
+        "log_likelihood": log_likelihood(ended.rbm, data)[0],
+    }
+    return replace(ended.rbm, provenance=provenance)
+
+
+def _neighbours(one: float, other: float) -> bool:
+    """Whether two of `DECAYS` follow each other."""
+    return abs(DECAYS.index(one) - DECAYS.index(other)) == 1 if other in DECAYS else True
+
+
+@single_blas_thread()
+def _of_fresh_shots(state: PhaseState) -> float:
+    """Return an estimate of the log-likelihood of fresh shots, see `pruned_phases`."""
+    rbm, data = state.rbm, state.data
+    shots = data.shots.sum()
+    fisher = classical_fisher(rbm, data.bases, data.shots / shots)
+    # Directions of no information are singular without a decay, and determined by no shot.
+    damped = fisher + np.eye(len(fisher)) * _SINGULAR * fisher.trace() / len(fisher)
+    weights = _weights(rbm)
+    damped[weights, weights] += state.weight_decay
+    determined = float(np.trace(np.linalg.solve(damped, fisher)))
+    return float(log_likelihood(rbm, data)[0] - determined / shots)
 
 
 def check_phase_criterion(criterion: str) -> PhaseCriterion:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import describe, expect, with_progress_bar
 from psiprune.core.random import Stream, generator_for
+from psiprune.core.repr import html_table
 from psiprune.core.validation import as_count, check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoints
@@ -61,6 +62,14 @@ class Smallest:
     limit: float
     fewer: int | None
     trials: tuple[Trial, ...]
+
+    def _repr_html_(self) -> str:
+        """Return a row for each trial, for notebooks."""
+        rows = [
+            (each.name, each.rbm.number_of_weights, each.value, each.value <= self.limit)
+            for each in self.trials
+        ]
+        return html_table(("trial", "weights", "value", f"at most {self.limit:.6g}"), rows)
 
 
 @with_progress_bar("pruning")

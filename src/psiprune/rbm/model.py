@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import PARTITION_UNITS, TABLE_SITES
+from psiprune.core.repr import notebook_table
 from psiprune.core.threads import map_threads
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, as_shots, check_sites, without_readout_error
@@ -34,6 +35,7 @@ _SHOTS = 1 << 14
 _PARAMETERS = ("weights", "visible_bias", "hidden_bias")
 
 
+@notebook_table("visible", "hidden", "number_of_weights", "density", "provenance")
 @dataclass(frozen=True, eq=False)
 class RBM:
     """A restricted Boltzmann machine over N visible and N_h hidden units with values 0 and 1.

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, generator_for
+from psiprune.core.repr import notebook_table
 from psiprune.core.validation import check_count, check_seed
 from psiprune.io.netcdf import read_arrays, write_arrays
 from psiprune.rbm.model import RBM, Data
@@ -28,6 +29,7 @@ Complex128 = NDArray[np.complex128]
 _NETWORKS = ("amplitude", "phase")
 
 
+@notebook_table("visible", "amplitude", "phase", "density", "provenance")
 @dataclass(frozen=True, eq=False)
 class PhaseRBM:
     """A complex wave function of two RBMs over the same N sites.

@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from psiprune.core.durations import parse_duration
+from psiprune.core.exceptions import InputError
 from psiprune.core.progress import no_progress_bars, visible
 from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.metrics.custom import Observable
 from psiprune.metrics.observable_text import Given, text_of
 from psiprune.pruning.settings import SearchSettings
+from psiprune.reconstruction.bases.api import bases_settings, reconstruct_bases
+from psiprune.reconstruction.bases.estimate import begin_bases
+from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.reconstruction.estimate import Begin, Estimate, begin_run
 from psiprune.reconstruction.pipeline import run_reconstruct
 from psiprune.reconstruction.result import Reconstruction, assemble
@@ -33,8 +37,10 @@ def reconstruct(
     folder: str | os.PathLike[str] | None = None,
     *,
     observables: Mapping[str, Given] | None = None,
-    settings: ReconstructSettings | None = None,
+    settings: ReconstructSettings | BasesSettings | None = None,
     hidden: int | Sequence[int] | None = None,
+    phase_hidden: int | None = None,
+    starts: int | None = None,
     scale_free: int | Sequence[int] | None = None,
     learning_rates: float | Sequence[float] | None = None,
     held_out: float | None = None,
@@ -50,7 +56,7 @@ def reconstruct(
     prune: SearchSettings | Mapping[str, Any] | None = None,
     max_time: float | str | None = DEFAULT_MAX_TIME,
     progress: bool = True,
-) -> Reconstruction:
+) -> Reconstruction | Any:  # a PhaseReconstruction, which the types of arguments do not tell
     """Reconstruct a state from measured shots with as few weights as possible.
 
     Chooses the number of hidden units and their links (and the learning rate of CD) by the
@@ -58,18 +64,26 @@ def reconstruct(
     bisects to the smallest RBM, and tests it on shots that had no part in any of this. No reference
     state is needed.
 
+    Shots in several bases give a state with phases, up to 16 sites: an RBM for the amplitudes and
+    one for the phases, pruned together. Independent fits then show whether the bases determine the
+    state.
+
     With a folder, call it again to resume an interrupted run; the folder holds every RBM,
     smallest.nc, reconstruct.nc, figures/ and report.html. Without one nothing stays on disk.
 
     Args:
-        shots: measured in the Z basis: Shots, bits [shot, site] or counts {"0101": 12}.
+        shots: Shots, bits [shot, site] or counts {"0101": 12}, in Z or in several bases.
         folder: of the run; if not given, nothing stays on disk.
         observables: further ones by name: functions bits [shot, site] -> one value per shot, or
             one for all shots; sums of Pauli strings as `Hamiltonian` or text, or ready-made names.
-        settings: all settings at once, see ReconstructSettings. The arguments below change single
-            ones; None leaves a setting as it is.
+        settings: all settings at once, see ReconstructSettings and, for shots in several bases,
+            `psiprune.reconstruction.bases.settings.BasesSettings`. The arguments below change
+            single ones; None leaves a setting as it is.
         hidden: numbers of hidden units to choose from, each linked to all sites; by default 1, N/4,
             N/2 and N.
+        phase_hidden: hidden units of the phases, for shots in several bases; by default twice
+            those of the amplitudes.
+        starts: independent fits of each size, for shots in several bases; by default 4.
         scale_free: numbers of hidden units to choose from with the links of `scale_free_mask`; by
             default N above 20 sites, and none where `hidden` is given.
         learning_rates: rates that cd and pcd choose from.
@@ -90,6 +104,9 @@ def reconstruct(
         progress: show what the run will take, and progress bars with the time left, in terminals
             and notebooks.
 
+    Returns:
+        The result; a `PhaseReconstruction` for shots in several bases.
+
     Raises:
         InputError: an argument breaks its rule, there are too few shots, a custom observable fails,
             the folder belongs to another run, or a file in it is damaged; or the run would take
@@ -104,7 +121,7 @@ def reconstruct(
         >>> result = pp.reconstruct(shots, seed=0)  # doctest: +SKIP
         >>> print(result)  # doctest: +SKIP
         >>> result.verdict, result.rbm, result.checks, result.levels  # doctest: +SKIP
-        >>> result.plot().savefig("answer.png")  # doctest: +SKIP
+        >>> result.plot()[0].figure.savefig("answer.png")  # doctest: +SKIP
     """
     data = as_shots(shots)
     custom: dict[str, Observable] = {}
@@ -115,6 +132,8 @@ def reconstruct(
             custom[name] = each
     given = {
         "hidden": hidden,
+        "phase_hidden": phase_hidden,
+        "starts": starts,
         "scale_free": scale_free,
         "learning_rates": learning_rates,
         "held_out": held_out,
@@ -130,16 +149,42 @@ def reconstruct(
         "prune": prune,
     }
     changes = {name: value for name, value in given.items() if value is not None}
+    limit = math.inf if max_time is None else parse_duration("max_time", max_time)
+
+    def tell(line: str) -> None:
+        if progress and visible() and line:
+            print(f"reconstruct: {line}", file=sys.stderr)
+
+    if len(data.bases) > 1:
+        if isinstance(settings, ReconstructSettings):
+            raise InputError(
+                f"settings: must be BasesSettings, as {data.source} has shots in "
+                f"{len(data.bases)} bases, found ReconstructSettings"
+            )
+        for_bases = bases_settings(data, changes, settings)
+        begins = partial(begin_bases, limit=limit, announce=tell, spell=PYTHON)
+        with nullcontext() if progress else no_progress_bars():
+            run = None if folder is None else Path(folder)
+            return reconstruct_bases(data, run, for_bases, custom, begin=begins)
+    for name in ("phase_hidden", "starts"):
+        if name in changes:
+            raise InputError(
+                f"{name}: is for shots in several bases, but all of {data.source} are in "
+                f"{data.bases[0][0]}; omit it"
+            )
+    if isinstance(settings, BasesSettings):
+        raise InputError(
+            f"settings: must be ReconstructSettings, as all of {data.source} are in one basis, "
+            "found BasesSettings"
+        )
     chosen = settings if settings is not None else ReconstructSettings()
     if changes:
         values = {name: getattr(chosen, name) for name in chosen.model_fields_set}
         chosen = ReconstructSettings(**{**values, **changes})
-    limit = math.inf if max_time is None else parse_duration("max_time", max_time)
 
     def announce(estimate: Estimate) -> None:
-        if progress and visible():
-            for line in filter(None, (estimate.line, estimate.warning, estimate.note)):
-                print(f"reconstruct: {line}", file=sys.stderr)
+        for line in (estimate.line, estimate.warning, estimate.note):
+            tell(line)
 
     begin = partial(begin_run, limit=limit, announce=announce, spell=PYTHON)
     with nullcontext() if progress else no_progress_bars():

@@ -106,11 +106,11 @@ def make_checks(dataset: xr.Dataset) -> tuple[Check, ...]:
 
 def _checks(dataset: xr.Dataset) -> Iterator[Check]:
     attrs = dataset.attrs
-    yield _likelihood(dataset)
+    yield check_likelihood(dataset)
     yield _observables(dataset)
     yield _sites_and_pairs(dataset)
-    yield _configurations(dataset)
-    yield _other_models(dataset)
+    yield check_configurations(dataset)
+    yield check_other_models(dataset)
     if attrs["ordered"] or attrs["repetition"]:
         yield _of_record("independent shots", attrs["dependence"], "no repetition, no memory")
     if attrs["ordered"]:
@@ -153,7 +153,8 @@ def _training_loss(dataset: xr.Dataset) -> tuple[float, float]:
     return training_loss(dataset["training_loss"].values, dataset.attrs["dense_parameters"])
 
 
-def _likelihood(dataset: xr.Dataset) -> Check:
+def check_likelihood(dataset: xr.Dataset) -> Check:
+    """Check the loss of log-likelihood, see `loss_of`."""
     attrs = dataset.attrs
     shots, tolerance = _test_shots(dataset), attrs["tolerance"]
     loss, (dense, spread) = loss_of(dataset)[0], _training_loss(dataset)
@@ -166,7 +167,7 @@ def _likelihood(dataset: xr.Dataset) -> Check:
     if loss > pruning + dense:
         found += f"; at least {loss:.2g} for {attrs['parameters']} parameters"
     of_dense = judge_mean(dense, 0.0, shots, tolerance, spread)
-    return _check(dataset, "log-likelihood", test, found, _cause(of_dense))
+    return tested(dataset, "log-likelihood", test, of_dense, found)
 
 
 def deviations(dataset: xr.Dataset) -> list[Deviation]:
@@ -205,7 +206,7 @@ def _observables(dataset: xr.Dataset) -> Check:
         f"of {len(every)}, {every[k].name} deviates most: {value[k] - of_shots[k]:+.2g} ± "
         f"{math.hypot(error[k], shots_error[k]):.1g}"
     )
-    return _check(dataset, "observables", test, found, _cause(of_dense))
+    return tested(dataset, "observables", test, of_dense, found)
 
 
 def _pair_tests(dataset: xr.Dataset) -> tuple[LossTest, LossTest]:
@@ -231,10 +232,11 @@ def _sites_and_pairs(dataset: xr.Dataset) -> Check:
     value, shots = (float(dataset[f"pairs_{name}"][i, j]) for name in ("value", "shots_value"))
     number = dataset.attrs["sites"] * (dataset.attrs["sites"] + 1) // 2
     found = f"of {number}, {what} deviates most: RBM {value:+.3f}, shots {shots:+.3f}"
-    return _check(dataset, "sites and pairs", test, found, _cause(of_dense))
+    return tested(dataset, "sites and pairs", test, of_dense, found)
 
 
-def _configurations(dataset: xr.Dataset) -> Check:
+def check_configurations(dataset: xr.Dataset) -> Check:
+    """Check the frequencies of configurations, see `judge_cells`."""
     tests = []
     for prefix in ("", "dense_"):
         cells = Cells(*(dataset[f"{prefix}configurations_{x}"].item() for x in Cells._fields))
@@ -246,10 +248,10 @@ def _configurations(dataset: xr.Dataset) -> Check:
         f"{number:.0f} class{'es' * (round(number) != 1)}; shots unlike any training shot "
         f"{unseen:.2%}, by the RBM {expected:.2%}"
     )
-    return _check(dataset, "configurations", tests[0], found, _cause(tests[1]))
+    return tested(dataset, "configurations", tests[0], tests[1], found)
 
 
-def _other_models(dataset: xr.Dataset) -> Check:
+def check_other_models(dataset: xr.Dataset) -> Check:
     """Check that neither independent bits nor the best candidate describe the shots better."""
     attrs = dataset.attrs
 
@@ -269,17 +271,18 @@ def _other_models(dataset: xr.Dataset) -> Check:
     k = max((0, 1), key=lambda k: (severity.index(tests[k].answer), tests[k].high))
     other = ("independent bits", "the best RBM tried")[k]
     found = f"log-likelihood {0.0 - tests[k].loss:+.2g} ± {tests[k].error:.1g} relative to {other}"
-    return _check(dataset, "other models", tests[k], found, _cause(of_dense[k]))
+    return tested(dataset, "other models", tests[k], of_dense[k], found)
+
+
+def tested(dataset: xr.Dataset, name: str, test: LossTest, of_dense: LossTest, found: str) -> Check:
+    """Return the check of a test of the smallest RBM, and the same test of the unpruned one."""
+    needed = _shots_in_all(dataset, test.shots_needed)
+    cause = _cause(of_dense) if test.answer == "fail" else ""
+    return Check(name, test.answer, test.loss, test.high, found, needed, cause, at_least=test.low)
 
 
 def _cause(of_dense: LossTest) -> str:
     return "training" if of_dense.answer == "fail" else "pruning"
-
-
-def _check(dataset: xr.Dataset, name: str, test: LossTest, found: str, cause: str) -> Check:
-    needed = _shots_in_all(dataset, test.shots_needed)
-    cause = cause if test.answer == "fail" else ""
-    return Check(name, test.answer, test.loss, test.high, found, needed, cause, at_least=test.low)
 
 
 def _shots_in_all(dataset: xr.Dataset, test_shots: float) -> float:

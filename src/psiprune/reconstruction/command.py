@@ -57,19 +57,19 @@ class Request(NamedTuple):
             options = ", ".join(f"{name}={value!r}" for name, value in given.items())
             return f"psiprune.reconstruct({shots or 'shots'}, {names}{options})".replace(", )", ")")
         words = ["psiprune", "reconstruct", shots or self.source]
-        words += self.readout_options if shots else _options(self.reading)
-        return shlex.join([*words, *_options(given)])
+        words += self.readout_options if shots else as_options(self.reading)
+        return shlex.join([*words, *as_options(given)])
 
     @property
     def readout_options(self) -> list[str]:
         """Options that give other shots the readout errors that were given for these."""
-        return [*_options({name: self.reading.get(name) for name in _READOUT})]
+        return [*as_options({name: self.reading.get(name) for name in _READOUT})]
 
     def import_rows(self, rows: str, out: str) -> str:
         """Return the command that writes a slice of the shots to a file."""
         reading = dict(self.reading)
         words = ["psiprune", "import", reading.pop("format", None) or "auto", self.source]
-        return shlex.join([*words, *_options(reading), "--rows", rows, "-o", out])
+        return shlex.join([*words, *as_options(reading), "--rows", rows, "-o", out])
 
     def _given(self, settings: ReconstructSettings) -> dict[str, Any]:
         """Return the settings that are not those of a run without options."""
@@ -88,7 +88,7 @@ class Request(NamedTuple):
         alike |= {name: found[name] if sizes[name] is None else None for name in sizes}
         alike["prune"] = SearchSettings().model_dump(mode="json")
         alike["held_out"] = ReconstructSettings().held_out_of(self.shots)
-        given = {name: _changed(value, alike[name]) for name, value in found.items()}
+        given = {name: changed(value, alike[name]) for name, value in found.items()}
         for name in methods:
             method = found[name]["method"]
             if given[name] or method != best[name]["method"]:
@@ -96,19 +96,19 @@ class Request(NamedTuple):
         return {name: value for name, value in given.items() if value not in (None, {})}
 
 
-def _changed(value: Any, default: Any) -> Any:
+def changed(value: Any, default: Any) -> Any:
     """Return a value, or of a table the entries, that differ from the default, else None."""
     if isinstance(value, dict) and isinstance(default, dict):
         return {key: each for key, each in value.items() if each != default.get(key)}
     return None if value == default else value
 
 
-def _options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def as_options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Write settings as options of the command line."""
     for name, value in given.items():
         option = f"--{prefix}{name.replace('_', '-')}"
         if isinstance(value, dict):
-            yield from _options(value, f"{option[2:]}.")
+            yield from as_options(value, f"{option[2:]}.")
         elif isinstance(value, list | tuple):
             yield from (option, *map(str, value))
         elif isinstance(value, bool):

@@ -11,11 +11,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from psiprune.rbm.model import RBM
 from psiprune.reconstruction.dataset import as_recorded, levels_of
-from psiprune.reconstruction.graph import draw_graph
 from psiprune.reporting.figures import (
     BLACK,
     BLUE,
@@ -24,8 +23,13 @@ from psiprune.reporting.figures import (
     LOOKS,
     ORANGE,
     faint_grid,
+    legend_above,
     legend_below,
+    letter,
+    mark_beyond,
 )
+from psiprune.reporting.graph_figure import draw_graph, graph_size
+from psiprune.reporting.style import ONE_COLUMN, TWO_COLUMNS, AxesArray, given_axes, styled
 
 _LOSS = "log-likelihood loss (nats per shot)"
 _PRUNING = "loss by pruning (nats per shot)"
@@ -35,9 +39,10 @@ _LABELLED = ("scale_free", "method", "learning_rate")
 _BARS = 100
 
 
+@styled
 def plot_choice(dataset: xr.Dataset) -> Figure:
     """Plot the validation loss relative to the best candidate, by hidden units and rate."""
-    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+    figure = Figure(figsize=(ONE_COLUMN, 2.1), layout="constrained")
     ax = figure.subplots()
     hidden, loss, error, chosen = (
         dataset[f"candidate_{name}"].values for name in ("hidden", "loss", "loss_error", "chosen")
@@ -55,9 +60,9 @@ def plot_choice(dataset: xr.Dataset) -> Figure:
     for k, label in enumerate(kinds):
         color, marker, _ = LOOKS[k % len(LOOKS)]
         at, style = kind == k, _style(marker, color, label)
-        ax.errorbar(x[at], loss[at], error[at], ms=5, lw=1.2, capsize=3, **style)
-    ax.plot(x[chosen], loss[chosen], "o", ms=14, mfc="none", color=BLACK, label="chosen")
-    ax.axhline(0.0, lw=0.8, color=GREY)
+        ax.errorbar(x[at], loss[at], error[at], **style)
+    ax.plot(x[chosen], loss[chosen], "o", ms=8, mfc="none", color=BLACK, label="chosen")
+    ax.axhline(0.0, lw=0.6, color=GREY)
     ax.set_xticks(range(len(units)), [str(each) for each in units])
     ax.set_xlabel("hidden units")
     ax.set_ylabel(f"{_LOSS}\nrelative to the best")
@@ -66,9 +71,10 @@ def plot_choice(dataset: xr.Dataset) -> Figure:
     return figure
 
 
+@styled
 def plot_search(dataset: xr.Dataset) -> Figure:
     """Plot the loss of every RBM of the search and the allowed loss against its weights."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(ONE_COLUMN, 2.2), layout="constrained")
     ax = figure.subplots()
     draw_search(ax, dataset)
     legend_below(figure, ax, columns=2)
@@ -88,21 +94,20 @@ def draw_search(ax: Axes, dataset: xr.Dataset) -> None:
         tolerance, near = attrs["tolerance"], attrs["tolerance"] < 3 * top
         top = max(top, 1.2 * tolerance) if near else top
         label = f"tolerance, {tolerance:g}" + ("" if near else " (above)")
-        ax.axhline(tolerance, ls="--", lw=1.0, color=GREY, label=label)
+        ax.axhline(tolerance, ls="--", lw=0.8, color=GREY, label=label)
     low = min(0.0, (loss - error)[accepted].min()) - 0.05 * top
     ax.fill_between(weights, low, allowed, color=GREEN, alpha=0.15, lw=0, label="allowed")
-    ax.plot(weights, loss, lw=1.0, color=GREY, zorder=1)
+    ax.plot(weights, loss, "-", lw=0.8, color=GREY, zorder=1)
     for of, style in (
         (accepted, _style("o", BLUE, "accepted")),
         (~accepted, _style("X", ORANGE, "rejected")),
     ):
         if of.any():
-            ax.errorbar(weights[of], loss[of], error[of], ms=4.5, lw=1.0, **style)
-    beyond = loss > top
-    ax.plot(weights[beyond], np.full(beyond.sum(), 0.97 * top), "^", ms=5, color=ORANGE)
+            ax.errorbar(weights[of], loss[of], error[of], **style)
     chosen = weights == attrs["weights"]
-    ax.plot(weights[chosen], loss[chosen], "o", ms=12, mfc="none", color=BLACK, label="smallest")
+    ax.plot(weights[chosen], loss[chosen], "o", ms=7, mfc="none", color=BLACK, label="smallest")
     ax.set_ylim(low, top)
+    mark_beyond(ax, weights, loss, ORANGE)
     ax.invert_xaxis()
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("weights left")
@@ -110,12 +115,13 @@ def draw_search(ax: Axes, dataset: xr.Dataset) -> None:
     faint_grid(ax)
 
 
+@styled
 def plot_observables(dataset: xr.Dataset) -> Figure:
     """Plot observables of shots and smallest RBM against each other, and C(d) against d.
 
     For shots with readout errors C(d) also of the true bits, of the shots by inverting the errors.
     """
-    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    figure = Figure(figsize=(TWO_COLUMNS, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_agreement(left, dataset)
     distance = np.arange(dataset.sizes["distance"])[1:]
@@ -132,11 +138,13 @@ def plot_observables(dataset: xr.Dataset) -> Figure:
         }
     for name, style in shown.items():
         value, error = (dataset[f"{name}{x}"].values[1:] for x in ("", "_error"))
-        right.errorbar(distance, value, error, ms=5, lw=1.0, **style)
+        right.errorbar(distance, value, error, **style)
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel("distance d (sites)")
     right.set_ylabel("C(d) from the middle")
-    right.legend(frameon=False)
+    for ax, columns in ((left, 3), (right, 2)):
+        legend_above(ax, columns)
+    letter((left, right))
     faint_grid(right)
     return figure
 
@@ -173,9 +181,9 @@ def draw_agreement(ax: Axes, dataset: xr.Dataset) -> None:
     ax.plot(ends, ends, lw=1.0, color=GREY, zorder=0)
     for label, marker, color, value, shots, error, shots_error in groups:
         few = len(value) <= _BARS
-        look: dict[str, Any] = {"ms": 5.0, "mec": "white", "mew": 0.4, "alpha": 0.9}
+        look: dict[str, Any] = {"ms": 3.5, "mec": "white", "mew": 0.3, "alpha": 0.9}
         if not few:
-            look = {"ms": 2.5, "mec": "none", "alpha": 0.5, "rasterized": True}
+            look = {"ms": 2.0, "mec": "none", "alpha": 0.5, "rasterized": True}
         ax.errorbar(
             shots,
             value,
@@ -184,7 +192,7 @@ def draw_agreement(ax: Axes, dataset: xr.Dataset) -> None:
             fmt=marker,
             color=color,
             label=label,
-            elinewidth=0.8,
+            elinewidth=0.6,
             errorevery=-(-len(value) // _BARS),
             **look,
         )
@@ -195,7 +203,6 @@ def draw_agreement(ax: Axes, dataset: xr.Dataset) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(f"test shots{as_recorded(dataset)}")
     ax.set_ylabel(f"smallest RBM{as_recorded(dataset)}")
-    ax.legend(frameon=False, loc="upper left")
     faint_grid(ax)
 
 
@@ -217,9 +224,10 @@ def _groups(dataset: xr.Dataset) -> Iterator[_Group]:
         yield _Group("$C(d)$", "^", GREEN, *decay)
 
 
+@styled
 def plot_graph(rbm: RBM) -> Figure:
     """Draw the smallest RBM as a graph."""
-    figure = Figure(figsize=(float(np.clip(0.4 * rbm.visible, 5, 12)), 3.4), layout="constrained")
+    figure = Figure(figsize=graph_size(rbm), layout="constrained")
     draw_graph(figure.subplots(), rbm)
     return figure
 
@@ -234,17 +242,32 @@ def draw_figures(dataset: xr.Dataset, rbm: RBM) -> dict[str, Figure]:
     }
 
 
-def plot_answer(dataset: xr.Dataset, rbm: RBM, title: str) -> Figure:
-    """Draw the answer in one figure: shots against RBM, weights against loss, the graph."""
-    figure = Figure(figsize=(11.0, 7.6), layout="constrained")
-    axes = figure.subplot_mosaic("AS;GG", height_ratios=(3, 2))
-    draw_agreement(axes["A"], dataset)
-    draw_search(axes["S"], dataset)
+@styled
+def plot_answer(
+    dataset: xr.Dataset, rbm: RBM, title: str, *, ax: ArrayLike | None = None
+) -> AxesArray:
+    """Draw the answer on three axes: shots against RBM, weights against loss, the graph.
+
+    A new figure has the title; axes of the caller, `ax`, don't.
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=(TWO_COLUMNS, 5.4), layout="constrained")
+        mosaic = figure.subplot_mosaic("AS;GG", height_ratios=(2, 1))
+        figure.suptitle("\n".join(fill(line, 105) for line in title.split("\n")))
+        axes = np.array([mosaic[name] for name in "ASG"], object)
+    else:
+        axes = given_axes(ax, (1, 3), (0.0, 0.0))[0]
+    agreement, search, graph = axes
+    draw_agreement(agreement, dataset)
+    draw_search(search, dataset)
     # Above the axes, as curves of any shape may fill them.
-    axes["S"].legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    draw_graph(axes["G"], rbm)
-    figure.suptitle("\n".join(fill(line, 110) for line in title.split("\n")))
-    return figure
+    for each, columns in ((agreement, 3), (search, 3)):
+        legend_above(each, columns)
+    draw_graph(graph, rbm)
+    letter(axes)
+    return axes
 
 
 def _style(marker: str, color: str, label: str, **more: Any) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from psiprune.core.repr import notebook_table
 from psiprune.data.shots import Shots
 from psiprune.metrics.phase_held_out import BasisFit, held_out_by_basis, split_by_basis
 from psiprune.metrics.phase_information import (
@@ -14,8 +17,12 @@ from psiprune.metrics.phase_information import (
     suggested_bases,
 )
 from psiprune.rbm.phase import PhaseRBM
+from psiprune.reporting.tables import Column, table
+from psiprune.training.phase_starts import PhaseUnits
 from psiprune.training.phases import (
+    EPOCHS,
     SAME_STATE,
+    STARTS,
     agreement_of,
     equally_likely,
     independent_fits,
@@ -23,8 +30,23 @@ from psiprune.training.phases import (
 
 #: Mean infidelity and deviation of held-out shots up to which a state counts as determined.
 _INFIDELITY, _DEVIATION = 0.1, 4.0
+_FITS: tuple[Column, ...] = (
+    ("nats below the likeliest", "nats", ".2f"),
+    ("fidelity with it", "fidelity", ".4f"),
+)
+#: Columns of held-out shots by basis.
+BASES: tuple[Column, ...] = (
+    ("basis", "basis", ""),
+    ("shots", "shots", ",d"),
+    ("nats per shot", "log_likelihood", ".4f"),
+    ("of the state", "expected", ".4f"),
+    ("σ", "z", "+.1f"),
+)
+_SUGGESTED: tuple[Column, ...] = (("basis", "basis", ""), ("infidelity then", "value", ".4f"))
+_APART: tuple[Column, ...] = (("basis", "basis", ""), ("nats per shot", "value", ".4f"))
 
 
+@notebook_table("determined", "agreement", "infidelity", "held_out", "suggested")
 @dataclass(frozen=True, eq=False)
 class Identifiability:
     """Whether shots determine a state with phases.
@@ -69,21 +91,28 @@ class Identifiability:
         )
 
     def __str__(self) -> str:
-        """Return all numbers as text."""
-        lines = [repr(self), "fits: nats below the likeliest, fidelity with it"]
-        lines += [f"  {nats:10.2f}  {fidelity:.4f}" for nats, fidelity in self.fits]
-        lines.append("held-out shots: log-likelihood, expected of the state, deviation in errors")
-        lines += [
-            f"  {fit.basis}  {fit.shots:8,}  {fit.log_likelihood:.4f}  {fit.expected:.4f}  "
-            f"{fit.z:+.1f}"
-            for fit in self.held_out
+        """Return the answer and all numbers as tables."""
+        answer = "The shots determine the state" if self.determined else "Not determined"
+        parts = [
+            f"{answer}: agreement {self.agreement:.4f} of equally likely fits, infidelity "
+            f"{self.infidelity:.3g} to expect",
+            _under("Fits", _FITS, self.fits),
+            f"Held-out shots\n{table(BASES, [fit._asdict() for fit in self.held_out])}",
+            _under(
+                "A tenth of the shots more in these bases, one after the other",
+                _SUGGESTED,
+                self.suggested,
+            ),
         ]
-        lines.append("a tenth of the shots more in these bases, one after the other: infidelity")
-        lines += [f"  {basis}  {infidelity:.4f}" for basis, infidelity in self.suggested]
         if self.distinguishing:
-            lines.append("bases that tell the equally likely fits apart: nats per shot")
-            lines += [f"  {basis}  {nats:.4f}" for basis, nats in self.distinguishing]
-        return "\n".join(lines)
+            title = "Bases that tell the equally likely fits apart"
+            parts.append(_under(title, _APART, self.distinguishing))
+        return "\n\n".join(parts)
+
+
+def _under(title: str, columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> str:
+    keys = [key for _, key, _ in columns]
+    return f"{title}\n{table(columns, [dict(zip(keys, row, strict=True)) for row in rows])}"
 
 
 def identifiability(
@@ -91,8 +120,8 @@ def identifiability(
     *,
     hidden: int | None = None,
     phase_hidden: int | None = None,
-    starts: int = 4,
-    epochs: int = 300,
+    starts: int = STARTS,
+    epochs: int = EPOCHS,
     held_out: float = 0.2,
     seed: int = 0,
     progress: bool = True,
@@ -120,8 +149,7 @@ def identifiability(
     training, test = split_by_basis(shots, held_out, seed)
     fits = independent_fits(
         training,
-        hidden=hidden,
-        phase_hidden=phase_hidden,
+        PhaseUnits(hidden, phase_hidden),
         starts=starts,
         epochs=epochs,
         seed=seed,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
 
+from psiprune.core.repr import html_table
 from psiprune.rbm.model import RBM
 from psiprune.reconstruction.checks import Check
 from psiprune.reconstruction.text import checks_table, levels_table
@@ -41,6 +42,8 @@ class Records(tuple[T, ...]):
     """An immutable sequence that prints as a table."""
 
     __slots__ = ()
+    #: Columns that notebooks show.
+    _shown: ClassVar[tuple[str, ...]] = ()
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with a row for each entry; RBMs are left out."""
@@ -51,16 +54,15 @@ class Records(tuple[T, ...]):
 
     def _repr_html_(self) -> str:
         """Return the table for notebooks."""
-        import pandas as pd
-
-        with pd.option_context("display.max_colwidth", None):
-            return self.to_pandas().to_html(index=False, na_rep="", float_format="{:.3g}".format)
+        rows = [[getattr(each, name) for name in self._shown] for each in self]
+        return html_table(self._shown, rows)
 
 
 class Checks(Records[Check]):
     """The checks of a reconstruction."""
 
     __slots__ = ()
+    _shown = ("name", "answer", "loss", "at_most", "found")
 
     def __repr__(self) -> str:
         """Return an aligned table."""
@@ -71,6 +73,7 @@ class Levels(Records[SearchLevel]):
     """Every RBM of a search in the order of the search, the unpruned one first."""
 
     __slots__ = ()
+    _shown = SearchLevel._fields[:-1]
 
     def __repr__(self) -> str:
         """Return an aligned table."""

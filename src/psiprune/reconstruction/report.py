@@ -59,8 +59,8 @@ def reconstruct_report(
         ),
     ]
     recorded = as_recorded(dataset)
-    deviate = say(f"Largest deviations{recorded}: {{these}}.", these=_joined(summary.deviations))
-    assumed = say("Assumed: {these}.", these=_joined(summary.assumptions))
+    deviate = say(f"Largest deviations{recorded}: {{these}}.", these=joined(summary.deviations))
+    assumed = say("Assumed: {these}.", these=joined(summary.assumptions))
     size = say("{size}: loss {loss}.", size=summary.size, loss=summary.loss)
     steps = [say("Next, {reason}: {command}", **step._asdict()) for step in summary.steps]
     return Report(
@@ -90,8 +90,8 @@ def reconstruct_report(
                     f"those of the test shots{recorded}, and C(d) against distance"
                     f"{', also of the true bits' if recorded else ''}.",
                 ),
-                [_about_checks(dataset)],
-                _checks(summary.checks),
+                [about_checks(dataset)],
+                checks_section_table(summary.checks),
             ),
             Section(
                 "graph",
@@ -139,13 +139,14 @@ def reconstruct_report(
     )
 
 
-def _joined(sentences: Sequence[Sentence]) -> Sentence:
+def joined(sentences: Sequence[Sentence]) -> Sentence:
     """Join sentences that contain commas."""
     parts = [("; ", *each.parts) for each in sentences]
     return Sentence(tuple(part for each in parts for part in each)[1:])
 
 
-def _about_checks(dataset: xr.Dataset) -> Sentence:
+def about_checks(dataset: xr.Dataset) -> Sentence:
+    """Say what the checks test, and when they pass."""
     tolerance = dataset.attrs["tolerance"]
     return phrase(
         dataset,
@@ -156,7 +157,8 @@ def _about_checks(dataset: xr.Dataset) -> Sentence:
     )
 
 
-def _checks(checks: Sequence[Check]) -> Table:
+def checks_section_table(checks: Sequence[Check]) -> Table:
+    """Tabulate the checks."""
     rows: list[list[str | Number]] = [
         [
             each.name,

@@ -12,29 +12,34 @@ from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.repr import html_table
 from psiprune.data.shots import read_shots
-from psiprune.io.netcdf import read_dataset
+from psiprune.io.netcdf import kind_of, read_dataset
 from psiprune.io.provenance import facts_of
 from psiprune.io.toml import read_toml
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
-from psiprune.reconstruction.checks import Verdict, make_checks, verdict_of
+from psiprune.reconstruction.bases.files import KIND
+from psiprune.reconstruction.bases.result import load_bases
+from psiprune.reconstruction.checks import make_checks
 from psiprune.reconstruction.command import Request, as_asked
 from psiprune.reconstruction.dataset import levels_of
 from psiprune.reconstruction.estimate import read_estimate
 from psiprune.reconstruction.figures import draw_figures, plot_answer
 from psiprune.reconstruction.records import Checks, Levels, SearchLevel
 from psiprune.reconstruction.report import reconstruct_report
+from psiprune.reconstruction.reported import Reported
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.reconstruction.summary import FILE, Summary, summarize
-from psiprune.reconstruction.text import answer_text
-from psiprune.reporting.page import Provenance, Report, render, write_report
+from psiprune.reporting.page import Provenance, Report
+from psiprune.reporting.style import AxesArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Reconstruction:
+class Reconstruction(Reported):
     """Result of `reconstruct`; `print(result)` shows the answer.
 
     Attributes:
@@ -59,55 +64,46 @@ class Reconstruction:
         """Checks of the result; a sequence that prints as a table, with `to_pandas()`."""
         return Checks(make_checks(self.dataset))
 
-    @property
-    def verdict(self) -> Verdict:
-        """ "trusted", "undecided" or "not trusted", see `psiprune.reconstruction.checks`."""
-        return verdict_of(self.checks)
-
     @cached_property
     def summary(self) -> Summary:
         """The answer in sentences."""
         return summarize(self.dataset, self.request)
 
     @property
-    def report(self) -> Path | None:
-        """Path of report.html; None if the run had no folder, see `save_report`."""
-        folder = self.request.folder
-        return None if folder is None else folder / "report.html"
+    def folder(self) -> Path | None:
+        """Folder of the run; None if nothing is on disk."""
+        return self.request.folder
 
     def figures(self) -> dict[str, Figure]:
         """Draw the figures of the report: observables, search, graph, choice."""
         return draw_figures(self.dataset, self.rbm)
 
-    def plot(self) -> Figure:
-        """Draw the answer in one figure: shots against RBM, weights against loss, the graph."""
-        summary = self.summary
-        title = f"{summary.reason.text}\n{summary.size.text}\nloss {summary.loss.text}"
-        return plot_answer(self.dataset, self.rbm, title)
+    def plot(self, *, ax: ArrayLike | None = None) -> AxesArray:
+        """Draw the answer: shots against RBM, weights against loss, the graph.
 
-    def to_html(self) -> str:
-        """Return the report as one HTML page that needs no other file."""
-        return render(self._report(self.figures()))
+        Args:
+            ax: three axes to draw on; by default of a new figure in psiprune's style, with the
+                answer as its title.
 
-    def save_report(self, path: str | os.PathLike[str]) -> Path:
-        """Write the report as one HTML file, atomically.
+        Returns:
+            The three axes; `axes[0].figure.savefig("answer.png")` writes the figure.
 
         Raises:
-            OSError: the file cannot be written.
+            InputError: `ax` is not three axes.
         """
-        return self.write_report(path, self.figures())
+        summary = self.summary
+        title = f"{summary.reason.text}\n{summary.size.text}\nloss {summary.loss.text}"
+        return plot_answer(self.dataset, self.rbm, title, ax=ax)
 
-    def write_report(self, path: str | os.PathLike[str], figures: Mapping[str, Figure]) -> Path:
-        """Write the report with figures that have been drawn already."""
-        return write_report(path, self._report(figures))
-
-    def _report(self, figures: Mapping[str, Figure]) -> Report:
+    def page(self, figures: Mapping[str, Figure]) -> Report:
+        """Build the report with figures that have been drawn already."""
         command = self.request.command()
         return reconstruct_report(self.dataset, self.summary, figures, self.provenance, command)
 
-    def __str__(self) -> str:
-        """Return the answer as the command line prints it first."""
-        return answer_text(self.summary)
+    def _repr_html_(self) -> str:
+        """Return the answer and the checks as tables, for notebooks."""
+        answer = html_table((self.verdict, self.summary.reason.text), self.summary.rows)
+        return f"{answer}\n{self.checks._repr_html_()}"
 
     def __repr__(self) -> str:
         """Return one line: the verdict and the number of weights."""
@@ -116,8 +112,13 @@ class Reconstruction:
         return f"<Reconstruction: {self.verdict}, {self.summary.size.text}{where}>"
 
 
-def load_reconstruction(folder: str | os.PathLike[str]) -> Reconstruction:
+def load_reconstruction(
+    folder: str | os.PathLike[str],
+) -> Reconstruction | Any:  # a PhaseReconstruction, which the types of arguments do not tell
     """Read a finished run of `reconstruct` from its folder.
+
+    Returns:
+        The result; a `PhaseReconstruction` of shots in several bases.
 
     Raises:
         InputError: the folder holds no finished run, one made by another version, or a file in it
@@ -129,6 +130,8 @@ def load_reconstruction(folder: str | os.PathLike[str]) -> Reconstruction:
             f"{run}: holds no finished reconstruction (no {FILE}); give the folder of a run of "
             "psiprune reconstruct, or rerun its command to finish it"
         )
+    if kind_of(run / FILE) == KIND:
+        return load_bases(run)
     dataset = read_dataset(run / FILE, "reconstruct")
     try:
         make_checks(dataset)

@@ -55,6 +55,7 @@ class Summary(NamedTuple):
         method: how the RBMs were trained.
         steps: what to do next.
         checks: all of them.
+        state: what is known of the state besides, of shots in several bases.
     """
 
     verdict: Verdict
@@ -67,6 +68,7 @@ class Summary(NamedTuple):
     method: Sentence
     steps: Sequence[Step]
     checks: Sequence[Check]
+    state: Sequence[Sentence] = ()
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -76,6 +78,7 @@ class Summary(NamedTuple):
             *_named("cause", [each.text for each in self.cause]),
             ("RBM", self.size.text),
             ("loss", self.loss.text),
+            *_named("state", [each.text for each in self.state]),
             *_named("deviations", [each.text for each in self.deviations]),
             *_named("assumed", [each.text for each in self.assumptions]),
             ("method", self.method.text),
@@ -126,10 +129,10 @@ def summarize(dataset: xr.Dataset, request: Request) -> Summary:
     size = "{weights} of {dense_weights}{links} weights, {spread}"
     return Summary(
         verdict_of(checks),
-        _reason(dataset, checks),
-        _cause(checks),
+        reason_for(dataset, checks),
+        cause_of(checks),
         phrase(dataset, size, links=links, spread=spread),
-        _loss(dataset, checks),
+        loss_sentence(dataset, checks),
         _deviations(dataset),
         _assumptions(of),
         say("{method}", method=method_text(dataset)),
@@ -138,7 +141,8 @@ def summarize(dataset: xr.Dataset, request: Request) -> Summary:
     )
 
 
-def _reason(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
+def reason_for(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
+    """Phrase the verdict, and why."""
     verdict = verdict_of(checks)
     number = plural(Number(len(checks), str(len(checks)), "table of checks"), "check")
     if verdict == "trusted":
@@ -158,7 +162,7 @@ def _reason(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
     )
 
 
-def _cause(checks: Sequence[Check]) -> list[Sentence]:
+def cause_of(checks: Sequence[Check]) -> list[Sentence]:
     """Phrase what is to blame for failures, if that is known."""
     causes = {each.cause for each in checks if each.answer == "fail"}
     if "training" in causes:
@@ -198,7 +202,8 @@ def loss_number(dataset: xr.Dataset, checks: Sequence[Check]) -> Number:
     return Number(loss, plus_minus(loss, error), f"{FILE}: likelihood_loss and training_loss")
 
 
-def _loss(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
+def loss_sentence(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
+    """Phrase the loss with its bound and the tolerance."""
     tolerance, worst = dataset.attrs["tolerance"], larger_loss(checks)
     loss = loss_number(dataset, checks)
     limit = Number(tolerance, f"{tolerance:g}", f"{FILE}: attribute tolerance")

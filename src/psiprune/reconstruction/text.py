@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from textwrap import wrap
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from psiprune.core.text import escape
+from psiprune.core.text import command_lines, escape
 from psiprune.reconstruction.checks import Check, deviations
 from psiprune.reconstruction.command import Request
 from psiprune.reconstruction.dataset import (
@@ -83,17 +82,9 @@ def answer_text(summary: Summary) -> str:
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """Break text into lines; a command is broken between its words, so that it can be pasted."""
-    if len(text) <= width or not text.startswith("psiprune "):
-        return wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    lines, line = [], ""
-    for word in map(shlex.quote, shlex.split(text)):
-        if line and len(line) + len(word) + 3 > width:
-            lines.append(f"{line} \\")
-            line = f"  {word}"
-        else:
-            line = f"{line} {word}" if line else word
-    return [*lines, line]
+    if text.startswith("psiprune "):
+        return command_lines(text, width)
+    return wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _number(value: float, form: str = ".2g") -> str:

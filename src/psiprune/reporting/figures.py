@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib
@@ -16,11 +18,16 @@ from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
+from numpy.typing import ArrayLike
 
 from psiprune.core.statistics import band
 from psiprune.io.netcdf import write_bytes
 from psiprune.reporting.labels import field_label
+from psiprune.reporting.style import ONE_COLUMN, STYLE, TWO_COLUMNS, AxesArray
 
 #: Okabe & Ito's colours, distinct for any colour vision.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
@@ -34,14 +41,18 @@ LOOKS = (
     (BLACK, "v", (0, (6, 1, 1, 1, 1, 1))),
     (YELLOW, "P", (0, (1, 2))),
 )
-KL, INFIDELITY, CORRELATION = "KL divergence (nat)", "infidelity 1 − F", "$C_{\\mathrm{MSE}}$"
-PRUNED = "fraction of weights pruned"
+KL, INFIDELITY, CORRELATION = "KL (nat)", "infidelity 1 − F", "$C_{\\mathrm{MSE}}$"
+PRUNED = "fraction pruned"
 #: In a panel without any value that a logarithmic axis can show.
 NOTHING = "no value above 0\n(undefined where the reference is 0)"
 #: Legend title of figures whose legend does not explain lines and bands.
-BANDS = "lines: medians over seeds, bands: 16 to 84 % of the seeds"
-#: Letters of usual size in an inch of a legend, and those that a handle takes.
-_LETTERS, _HANDLE = 11.0, 6
+BANDS = "line: median over seeds, band: 16 to 84 % of them"
+#: The most ticks with numbers of a logarithmic axis.
+_MOST_TICKS = 5
+#: The most columns of panels that fit one column of a journal.
+_NARROW = 2
+#: Inches of a row of panels.
+_HEIGHT = 1.1
 #: Measures by sums over all states where these are feasible, and their axis labels.
 BIASES = (
     ("kl", KL),
@@ -56,26 +67,87 @@ PRUNED_MAP = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9
 
 
 def measure_grid(
-    dataset: xr.Dataset, labels: Sequence[str], along: str, size: tuple[float, float]
-) -> tuple[Figure, NDArray[np.object_]]:
-    """Return axes with a row for each measure and a column for each field, labelled.
+    dataset: xr.Dataset, labels: Sequence[str], along: str, height: float = _HEIGHT
+) -> tuple[Figure, AxesArray]:
+    """Return a figure and its axes, [measure, field], labelled and lettered."""
+    figure, axes = new_grid(len(labels), dataset.sizes["field"], height)
+    label_grid(axes, dataset, labels, along)
+    return figure, axes
 
-    `size` is the width of a column and the height of the figure.
 
-    Returns:
-        The figure and its axes, [measure, field].
-    """
-    fields = dataset["field"].values
-    width, height = size
-    figure = Figure(figsize=(1.2 + width * len(fields), height), layout="constrained")
-    axes = figure.subplots(len(labels), len(fields), sharex=True, sharey="row", squeeze=False)
-    for ax, field in zip(axes[0], fields, strict=True):
+def new_grid(rows: int, columns: int, height: float = _HEIGHT) -> tuple[Figure, AxesArray]:
+    """Return a figure and its axes, [row, column]; a row has one scale and a height in inches."""
+    figure = Figure(figsize=grid_size(rows, columns, height), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
+    return figure, axes
+
+
+def grid_size(rows: int, columns: int, height: float = _HEIGHT) -> tuple[float, float]:
+    """Return width and height in inches: one column of a journal for one or two, else two."""
+    return ONE_COLUMN if columns <= _NARROW else TWO_COLUMNS, 0.4 + height * rows
+
+
+def label_grid(axes: AxesArray, dataset: xr.Dataset, labels: Sequence[str], along: str) -> None:
+    """Label axes with a row for each measure and a column for each field, and letter them."""
+    for ax, field in zip(axes[0], dataset["field"].values, strict=True):
         ax.set_title(field_label(dataset, field))
     for ax in axes[-1]:
         ax.set_xlabel(along)
     for ax, label in zip(axes[:, 0], labels, strict=True):
         ax.set_ylabel(label)
-    return figure, axes
+    letter(axes)
+
+
+def legend_rows(
+    columns: int, lines: Sequence[int], height: float = _HEIGHT, *, share: bool = True
+) -> tuple[Figure, AxesArray, list[Axes]]:
+    """Return a figure of one column of a journal, each row of which has a legend of its own.
+
+    Args:
+        columns: panels side by side.
+        lines: of the legend below each row.
+        height: of a row of panels in inches, without its labels.
+        share: whether a row has one scale.
+
+    Returns:
+        The figure, its lettered axes [row, column], and empty axes for each row's legend.
+    """
+    one = 1.6 * _points(matplotlib.rcParams["legend.fontsize"]) / 72
+    heights = [inches for count in lines for inches in (height, max(0.05, one * count))]
+    figure = Figure(figsize=(ONE_COLUMN, sum(heights) + 0.35 * len(lines)), layout="constrained")
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    axes = np.empty((len(lines), columns), object)
+    for row, column in np.ndindex(axes.shape):
+        first = axes[row, 0] if column and share else None
+        axes[row, column] = figure.add_subplot(grid[2 * row, column], sharey=first)
+        axes[row, column].tick_params(labelleft=first is None)
+    words = [
+        figure.add_subplot(grid[2 * row + 1, :], label="<legend>") for row in range(len(lines))
+    ]
+    for ax in words:
+        ax.set_axis_off()
+    letter(axes)
+    return figure, axes, words
+
+
+def fill_legend(words: Axes, ax: Axes, columns: int, title: str | None = None) -> None:
+    """Draw the legend of one panel on axes of `legend_rows`."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure = words.figure.get_figure(root=True)
+    columns = fitting_columns(figure, labels, columns)
+    middle = blended_transform_factory(figure.transFigure, words.transAxes)
+    style: dict[str, Any] = {"loc": "upper center", "borderaxespad": 0.0, "title": title}
+    style |= {"bbox_to_anchor": (0.5, 1.0), "bbox_transform": middle}
+    # It may be wider than the panels, which must not become narrower for it.
+    words.legend(handles, labels, ncols=columns, **style).set_in_layout(False)
+
+
+def letter(axes: ArrayLike) -> None:
+    """Write (a), (b), ... above the left end of each panel; a single one needs none."""
+    panels = [ax for ax in np.ravel(np.asarray(axes, object)) if ax.axison]
+    for ax, name in zip(panels, ascii_lowercase, strict=False):
+        if len(panels) > 1:
+            ax.set_title(f"({name})", loc="left")
 
 
 def draw_band(
@@ -84,19 +156,18 @@ def draw_band(
     values: xr.DataArray,
     line: str,
     *,
-    alpha: float = 0.13,
+    alpha: float = 0.15,
     **style: Any,
 ) -> None:
     """Draw a line through the medians over `seed`, and a band of 16 to 84 % of the seeds behind it.
 
     Without any point, as after 0 epochs, the line appears only in the legend.
     """
-    style = {"ms": 3.5, "lw": 1.2, **style}
     if not values.size:
         ax.plot([], [], line, **style)
         return
     low, middle, high = (quantile.values for quantile in band(values))
-    ax.plot(along, middle, line, **style)
+    ax.plot(along, middle, *filter(None, [line]), **style)
     ax.fill_between(along, low, high, color=style["color"], alpha=alpha, lw=0)
 
 
@@ -105,10 +176,10 @@ def without_sampling(study: xr.Dataset, name: str) -> xr.DataArray:
     return study[f"{name}_exact"] if f"{name}_exact" in study else study[name]
 
 
-def pruned_scale(figure: Figure, axes: NDArray[np.object_], most: float) -> ScalarMappable:
-    """Add a colour bar from 0 to a fraction pruned beside some axes, and return its colours."""
+def pruned_scale(figure: Figure, axes: AxesArray, most: float) -> ScalarMappable:
+    """Add a colour bar from 0 to a fraction pruned below some axes, and return its colours."""
     colors = ScalarMappable(Normalize(0.0, most), PRUNED_MAP)
-    figure.colorbar(colors, ax=axes, label=PRUNED, shrink=0.8, aspect=40)
+    figure.colorbar(colors, ax=axes, label=PRUNED, location="bottom", aspect=40, pad=0.01)
     return colors
 
 
@@ -134,70 +205,117 @@ def log_y(ax: Axes) -> bool:
     return positive
 
 
+def mark_beyond(ax: Axes, along: ArrayLike, values: ArrayLike, color: str) -> None:
+    """Mark points outside the limits of the y axis by triangles at its ends.
+
+    They include values that are not positive on a logarithmic axis; NaN is no point.
+    """
+    (low, high), x, y = ax.get_ylim(), np.asarray(along, float), np.asarray(values, float)
+    for beyond, at, marker in ((y > high, 0.98, "^"), (y < low, 0.02, "v")):
+        if beyond.any():
+            place = ax.get_xaxis_transform()
+            style: dict[str, Any] = {"ls": "none", "ms": 3.5, "color": color, "zorder": 3}
+            ax.plot(x[beyond], np.full(beyond.sum(), at), marker, transform=place, **style)
+
+
 def round_ticks(axis: Axis) -> None:
-    """Set ticks 1, 2, 5, 10, ... on a logarithmic axis of less than two decades."""
+    """Set ticks 1, 2, 5, 10, ..., or fewer, on a logarithmic axis of less than two decades."""
     low, high = axis.get_view_interval()
     if high < 100 * low:
-        marks = [float(f"{m}e{e}") for e in range(-12, 7) for m in (1, 2, 5)]
-        shown = [mark for mark in marks if low <= mark <= high]
+        shown = [mark for mark in MaxNLocator(4).tick_values(low, high) if low <= mark <= high]
+        for digits in ((1, 2, 5), (1, 3), (1,)) if high > 4 * low else ():
+            marks = [float(f"{m}e{e}") for e in range(-12, 7) for m in digits]
+            shown = [mark for mark in marks if low <= mark <= high]
+            if len(shown) <= _MOST_TICKS:
+                break
         axis.set_ticks(shown, [f"{mark:g}" for mark in shown])
         axis.set_ticks([], minor=True)
 
 
 def faint_grid(ax: Axes) -> None:
     """Draw a faint grid behind the data."""
-    ax.grid(alpha=0.25, lw=0.5)
+    ax.grid(visible=True)
 
 
 def legend_below(figure: Figure, ax: Axes, columns: int, **style: Any) -> None:
-    """Draw the legend of one axes below all axes of the figure.
+    """Draw the legend of one axes below all axes of the figure, which grows by as much.
 
     It has at most so many columns, fewer where the figure is narrower than its labels.
     """
     handles, labels = ax.get_legend_handles_labels()
-    columns = fitting_columns(figure, labels, columns, small=style.get("fontsize") == "small")
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, frameon=False, **style
+    columns = fitting_columns(figure, labels, columns)
+    # Matplotlib fills the legend column by column.
+    lines = max(
+        sum(1 + name.count("\n") for name in one) for one in np.array_split(labels, columns)
     )
+    lines += 1 if style.get("title") else 0
+    spaced = 1.25 + matplotlib.rcParams["legend.labelspacing"]
+    inches = lines * spaced * _points(matplotlib.rcParams["legend.fontsize"]) / 72
+    figure.set_figheight(figure.get_figheight() + inches)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **style)
 
 
-def fitting_columns(
-    figure: Figure, labels: Sequence[str], most: int, *, small: bool = False
-) -> int:
+def legend_above(ax: Axes, columns: int = 2) -> None:
+    """Draw the legend of the named curves of one panel above its right end, in a row."""
+    handles, labels = ax.get_legend_handles_labels()
+    style: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0)}
+    ax.legend(handles, labels, ncols=columns, borderaxespad=0.0, **style)
+
+
+def fitting_columns(figure: Figure, labels: Sequence[str], most: int) -> int:
     """Return how many columns of a legend fit the width of a figure, from 1 to `most`."""
-    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
-    letters = _LETTERS * (1.2 if small else 1.0) * figure.get_figwidth()
-    return min(most, max(1, int(letters / (_HANDLE + longest))))
+    spaces = ("handlelength", "handletextpad", "columnspacing")
+    size = _points(matplotlib.rcParams["legend.fontsize"])
+    handle = size * sum(matplotlib.rcParams[f"legend.{space}"] for space in spaces)
+    widths = [max(map(_width, label.split("\n"))) + handle for label in labels]
+    for columns in range(most, 1, -1):
+        parts = np.array_split(widths, columns)
+        if sum(part.max(initial=0.0) for part in parts) <= 72 * figure.get_figwidth():
+            return columns
+    return 1
+
+
+@cache
+def _width(text: str) -> float:
+    """Return the width in points of a text in the style's legend."""
+    size = _points(STYLE["legend.fontsize"])
+    return float(TextPath((0, 0), text, size=size).get_extents().width) if text.strip() else 0.0
+
+
+def _points(size: float | str) -> float:
+    """Return a font size, which may be relative, in points."""
+    return FontProperties(size=size).get_size_in_points()
 
 
 def panel_grid(
-    count: int, columns: int, size: tuple[float, float], empty: str, **shared: Any
-) -> tuple[Figure, NDArray[np.object_]]:
-    """Return a figure with `count` panels [row, column] of a size in inches; others are hidden.
+    count: int, columns: int, height: float, empty: str, **shared: Any
+) -> tuple[Figure, AxesArray]:
+    """Return a figure with `count` lettered panels [row, column]; others are hidden.
 
-    Without any panel the figure says `empty`.
+    Up to two columns are as wide as one column of a journal, more as two; `height` is that of a
+    row in inches. Without any panel the figure says `empty`.
     """
     columns = max(1, min(columns, count))
     rows = max(1, -(-count // columns))
-    width, height = size
-    figure = Figure(figsize=(width * columns, 0.8 + height * rows), layout="constrained")
+    figure = Figure(figsize=grid_size(rows, columns, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **shared)
     for ax in axes.ravel()[count:]:
         ax.set_axis_off()
     if not count:
         axes[0, 0].text(0.5, 0.5, empty, ha="center", va="center", color=GREY, wrap=True)
+    letter(axes)
     return figure, axes
 
 
 def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:
-    """Write STEM.png (150 dpi) and STEM.svg atomically; equal figures give equal bytes."""
+    """Write STEM.png (200 dpi) and STEM.svg atomically; equal figures give equal bytes."""
     written = []
     layout = figure.get_layout_engine()
     try:
         for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
             buffer = io.BytesIO()
-            with matplotlib.rc_context({"svg.hashsalt": "psiprune"}):
-                figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
+            with matplotlib.rc_context(STYLE):
+                figure.savefig(buffer, format=suffix[1:], metadata=metadata)
             written.append(write_bytes(Path(f"{stem}{suffix}"), buffer.getvalue()))
             figure.set_layout_engine("none")  # done; it takes as long as the drawing
     finally:

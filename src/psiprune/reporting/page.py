@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from psiprune.core.text import escape
 from psiprune.io.netcdf import write_bytes
+from psiprune.reporting.style import STYLE
 from psiprune.reporting.traced import Number, Sentence
 
 #: Verdicts in the order of the counts, each with a symbol, so that no colour is needed.
@@ -33,7 +34,11 @@ VERDICTS: Mapping[str, str] = {
 
 
 class Row(NamedTuple):
-    """A claim with the rule that decides it, its verdict, and what was measured."""
+    """A claim with the rule that decides it, its verdict, and what was measured.
+
+    `effects` are texts: what decides, with its uncertainty and n. `others` maps other ways to judge
+    to their verdicts.
+    """
 
     key: str
     section: str
@@ -43,6 +48,8 @@ class Row(NamedTuple):
     measured: str
     seeds: int
     numbers: Mapping[str, Number]
+    effects: Sequence[str] = ()
+    others: Mapping[str, str] = MappingProxyType({})
 
 
 class Headline(NamedTuple):
@@ -105,7 +112,7 @@ class Provenance(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The content of a page."""
+    """The content of a page; `banner` says above everything else what it is of, name -> text."""
 
     title: str
     introduction: Sequence[str]
@@ -114,6 +121,7 @@ class Report(NamedTuple):
     explorer: Explorer | None
     provenance: Provenance
     command: str
+    banner: Mapping[str, str] = MappingProxyType({})
 
 
 def render(report: Report) -> str:
@@ -217,6 +225,6 @@ def picture(figure: Figure | str, alt: str) -> Picture:
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "psiprune"}):
+    with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

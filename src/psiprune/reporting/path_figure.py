@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.metrics.state_report import Report
@@ -18,10 +17,13 @@ from psiprune.reporting.figures import (
     INFIDELITY,
     KL,
     ORANGE,
+    legend_above,
     legend_below,
+    letter,
     log_grid,
     round_ticks,
 )
+from psiprune.reporting.style import TWO_COLUMNS, AxesArray, given_axes, styled
 
 #: Label of each axes, and its measures: name in `Report`, label if there are two, colour, marker.
 _PANELS = (
@@ -32,7 +34,7 @@ _PANELS = (
         (("energy_bias", "energy", BLUE, "o"), ("abs_magnetization_bias", "⟨|m|⟩", ORANGE, "s")),
     ),
     (CORRELATION, (("correlation_mse", None, BLUE, "o"),)),
-    ("energy variance ⟨H²⟩ − ⟨H⟩²", (("energy_variance", None, BLUE, "o"),)),
+    ("variance of H (J²)", (("energy_variance", None, BLUE, "o"),)),
     (
         "change of entropy (nat)",
         (("entropy_loss", "von Neumann", BLUE, "o"), ("renyi2_loss", "Rényi-2", ORANGE, "s")),
@@ -40,7 +42,8 @@ _PANELS = (
 )
 
 
-def plot_path(levels: Sequence[Level]) -> Figure:
+@styled
+def plot_path(levels: Sequence[Level], *, ax: ArrayLike | None = None) -> AxesArray:
     """Draw the measures of a pruning path against the number of weights.
 
     These are KL, 1 - F, the biases of energy and <|m|>, C_MSE, the variance of the energy, and by
@@ -53,13 +56,45 @@ def plot_path(levels: Sequence[Level]) -> Figure:
 
     Args:
         levels: a pruning path whose levels carry `metrics`, from `pp.prune(..., reference=...)`.
+        ax: six axes to draw on; by default of a new figure in psiprune's style, with a legend.
 
     Returns:
-        A figure; `figure.savefig("path.png")` writes it.
+        The axes, [3, 2]; `axes[0, 0].figure.savefig("path.png")` writes the figure.
 
     Raises:
-        InputError: there are no levels, or one was not measured.
+        InputError: there are no levels, one was not measured, or `ax` is not six axes.
     """
+    reports = _reports(levels)
+    weights = np.array([level.rbm.number_of_weights for level in levels])
+    tree = levels[0].rbm.visible + levels[0].rbm.hidden - 1
+    panels = given_axes(ax, (3, 2), (TWO_COLUMNS, 4.8), sharex=True)
+    letter(panels)
+    for panel, (title, measures) in zip(panels.flat, _PANELS, strict=True):
+        for name, label, color, marker in measures:
+            if getattr(reports[0], name) is None:  # the von Neumann entropy above 20 sites
+                continue
+            value, error, floor = _series(reports, name)
+            panel.errorbar(weights, value, error, color=color, marker=marker, label=label)
+            panel.plot(weights, floor, "--", lw=0.8, color=color, alpha=0.6)
+        if weights.min() < tree:
+            label = f"{tree} weights: fewest that connect all units"
+            panel.axvline(tree, ls=":", lw=0.8, color=GREY, label=label)
+        panel.set_xscale("log")
+        log_grid(panel)
+        panel.set_ylabel(title)
+        if len(measures) > 1:
+            legend_above(panel)
+    panels[0, 0].plot([], [], "--", lw=0.8, color=GREY, label="floor: a perfect model")
+    for panel in panels[-1]:
+        panel.set_xlabel("number of weights")
+        round_ticks(panel.xaxis)
+    if ax is None:
+        legend_below(panels[0, 0].figure, panels[0, 0], columns=3)
+    return panels
+
+
+def _reports(levels: Sequence[Level]) -> list[Report]:
+    """Return the metrics of each level."""
     if not levels:
         raise InputError("levels: must hold at least one level, found none")
     reports = []
@@ -70,33 +105,7 @@ def plot_path(levels: Sequence[Level]) -> Figure:
                 "pp.prune(rbm, shots, reference=state)"
             )
         reports.append(level.metrics)
-    weights = np.array([level.rbm.number_of_weights for level in levels])
-    tree = levels[0].rbm.visible + levels[0].rbm.hidden - 1
-    figure = Figure(figsize=(9.0, 9.6), layout="constrained")
-    panels = figure.subplots(3, 2, sharex=True)
-    for ax, (title, measures) in zip(panels.flat, _PANELS, strict=True):
-        for name, label, color, marker in measures:
-            if getattr(reports[0], name) is None:  # the von Neumann entropy above 20 sites
-                continue
-            value, error, floor = _series(reports, name)
-            ax.errorbar(
-                weights, value, error, color=color, marker=marker, ms=4, lw=1.2, label=label
-            )
-            ax.plot(weights, floor, "--", lw=1.0, color=color, alpha=0.6)
-        if len(measures) > 1:
-            ax.legend(frameon=False)
-        if weights.min() < tree:
-            label = f"{tree} weights: fewest that connect all units"
-            ax.axvline(tree, ls=":", lw=1.2, color=GREY, label=label)
-        ax.set_xscale("log")
-        log_grid(ax)
-        ax.set_ylabel(title)
-    panels[0, 0].plot([], [], "--", lw=1.0, color=GREY, label="floor: a perfect model")
-    for ax in panels[-1]:
-        ax.set_xlabel("number of weights")
-        round_ticks(ax.xaxis)
-    legend_below(figure, panels[0, 0], columns=3)
-    return figure
+    return reports
 
 
 def _series(reports: Sequence[Report], name: str) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
+from psiprune.core.repr import notebook_table
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.core.validation import check_count
 from psiprune.data.shots import ShotsLike, as_shots, check_sites, without_readout_error
@@ -52,6 +53,7 @@ CHUNK = 1024
 Model = TFIM | Hamiltonian
 
 
+@notebook_table("sites", "bond_dimensions", "energy", "energy_variance", "model", "origin")
 @dataclass(frozen=True, eq=False, repr=False)
 class MPS:
     """A normalised matrix product state with open ends, in the Z basis; real, or with phases.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import count, progress_bar
+from psiprune.core.repr import notebook_table
 from psiprune.io.netcdf import write_bytes
 from psiprune.io.run import open_growing_run
 from psiprune.sweeps.cluster import LOCAL, SERIAL, connected
@@ -24,6 +25,7 @@ from psiprune.sweeps.table import TABLE, check_folder, import_arrow, write_table
 FAILURES = "failures.json"
 
 
+@notebook_table("folder", "done", "failed", "table")
 class Sweep(NamedTuple):
     """State of a sweep after a call of `sweep`.
 

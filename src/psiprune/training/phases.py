@@ -1,48 +1,25 @@
-"""Train a `PhaseRBM` on shots in several bases: natural gradient of the exact likelihood."""
+"""Train a `PhaseRBM` on shots in several bases: independent fits, of which the likeliest counts."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import version
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from dataclasses import replace
 
 from psiprune.core.exceptions import InputError, TrainingWarning
-from psiprune.core.progress import count, expect, progress_bar
-from psiprune.core.random import Stream, derive_seed, generator_for
-from psiprune.core.threads import single_blas_thread
+from psiprune.core.progress import progress_bar
+from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_count, check_number, check_seed
-from psiprune.data.shots import Shots, without_readout_error
-from psiprune.inference.phase_fisher import quantum_fisher
-from psiprune.io.checkpoint import Checkpoint, Checkpoints
-from psiprune.rbm.init import check_hidden, initial_rbm, local_rbm
-from psiprune.rbm.model import RBM
+from psiprune.data.shots import Shots
+from psiprune.io.checkpoint import Checkpoints
+from psiprune.rbm.masks import Mask
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.rbm.phase_likelihood import (
-    BasisFrequencies,
-    basis_frequencies,
-    from_parameters,
-    log_likelihood,
-    to_parameters,
-)
-from psiprune.training.exact_natural_gradient import ExactNaturalGradient
-from psiprune.training.train import fit
+from psiprune.rbm.phase_likelihood import log_likelihood
+from psiprune.training.natural_phase import Callback, PhaseState, fit_phases
+from psiprune.training.phase_starts import PhaseUnits, frequencies_for, new_phase_rbm
 
-_LOG = logging.getLogger(__name__)
-Float64 = NDArray[np.float64]
-#: Steps in which the amplitude network is first fitted to the shots in Z alone.
-_AMPLITUDE_STEPS = 10
-#: Phases begin nearly flat: of 0.1, 0.3, 1 and 2 this reaches the largest median fidelity.
-_PHASE_SCALE = 0.3
-#: Training ends when a step gains less than this in log-likelihood, in nats per shot.
-_CONVERGED = 1e-8
-_FIRST_DAMPING, _LEAST_DAMPING, _LARGEST_DAMPING = 1e-2, 1e-7, 1e6
+#: Independent fits, and the most steps of each, unless given.
+STARTS, EPOCHS = 4, 300
 #: Fits that differ by less than this in the log-likelihood of all shots describe them equally well:
 #: a likelihood ratio of 7.
 _EQUAL_NATS = 2.0
@@ -50,62 +27,16 @@ _EQUAL_NATS = 2.0
 SAME_STATE = 0.9
 
 
-@dataclass(frozen=True, eq=False)
-class PhaseState:
-    """The state of a training after a step.
-
-    Attributes:
-        data: the training set.
-        epoch: steps done.
-        rbm: the current state.
-        weight_decay: L2 penalty on the weights, not on the biases, in nats per shot.
-        log_likelihood: minus this penalty, in nats per shot; NaN before the first step.
-        slope: its gradient [parameter]; None before the first step and after a restore.
-        damping: lambda of the next step.
-        done: whether training has converged.
-    """
-
-    data: BasisFrequencies
-    epoch: int
-    rbm: PhaseRBM
-    weight_decay: float = 0.0
-    log_likelihood: float = float("nan")
-    slope: Float64 | None = None
-    damping: float = _FIRST_DAMPING
-    done: bool = False
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays that a checkpoint stores."""
-        return {
-            "parameters": to_parameters(self.rbm),
-            "log_likelihood": np.array(self.log_likelihood),
-            "damping": np.array(self.damping),
-            "done": np.array(int(self.done)),
-        }
-
-    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> PhaseState:
-        """Return the state stored in these arrays; `self` is the state before the first step."""
-        return replace(
-            self,
-            epoch=epoch,
-            rbm=from_parameters(self.rbm, arrays["parameters"]),
-            log_likelihood=float(arrays["log_likelihood"]),
-            damping=float(arrays["damping"]),
-            done=bool(arrays["done"]),
-        )
-
-
-Callback = Callable[[PhaseState], None]
-
-
 def train_phases(
     shots: Shots,
     *,
     hidden: int | None = None,
     phase_hidden: int | None = None,
+    mask: Mask | None = None,
+    phase_mask: Mask | None = None,
     start: PhaseRBM | None = None,
-    starts: int = 4,
-    epochs: int = 300,
+    starts: int = STARTS,
+    epochs: int = EPOCHS,
     weight_decay: float = 0.0,
     seed: int = 0,
     callback: Callback | None = None,
@@ -123,6 +54,8 @@ def train_phases(
             without those, amplitudes too begin from random weights.
         hidden: hidden units of the amplitude network; by default as many as sites.
         phase_hidden: hidden units of the phase network; by default twice `hidden`.
+        mask: which weights of the amplitude network exist, bool [hidden, site]; by default all.
+        phase_mask: the same for the phase network.
         start: continue training this state, instead of new ones.
         starts: independent fits from random weights, of which the likeliest is returned; every
             second one begins with phases all over the circle.
@@ -141,7 +74,7 @@ def train_phases(
 
     Raises:
         InputError: the shots are in one basis alone, which does not determine phases, have readout
-            errors or more than 16 sites, or a number is out of range.
+            errors or more than 16 sites, or a number or a mask is invalid.
 
     Warns:
         TrainingWarning: equally likely fits are different states, of a fidelity below 0.9: the
@@ -155,8 +88,7 @@ def train_phases(
     """
     fits = independent_fits(
         shots,
-        hidden=hidden,
-        phase_hidden=phase_hidden,
+        PhaseUnits(hidden, phase_hidden, mask, phase_mask),
         start=start,
         starts=starts,
         epochs=epochs,
@@ -166,22 +98,8 @@ def train_phases(
         checkpoints=checkpoints,
         progress=progress,
     )
-    best = fits[0]
-    equal = equally_likely(fits)
-    agreement = agreement_of(fits)
-    provenance: dict[str, str | int | float] = {
-        "training_shots": len(shots),
-        "bases": len(shots.bases),
-        "seed": seed,
-        "epochs": epochs,
-        "weight_decay": weight_decay,
-        "epochs_done": best.epoch,
-        "converged": int(best.done),
-        "log_likelihood": log_likelihood(best.rbm, best.data)[0],
-        "starts": len(fits),
-        "equally_likely": len(equal),
-        "agreement": agreement,
-    }
+    provenance = training_provenance(fits, seed, epochs)
+    equal, agreement = equally_likely(fits), agreement_of(fits)
     if agreement < SAME_STATE:
         if len(equal) > 1:
             problem = (
@@ -196,19 +114,38 @@ def train_phases(
             )
         warnings.warn(problem, TrainingWarning, stacklevel=2)
         provenance["training_warnings"] = problem
-    return replace(best.rbm, provenance=provenance)
+    return replace(fits[0].rbm, provenance=provenance)
+
+
+def training_provenance(
+    fits: Sequence[PhaseState], seed: int, epochs: int
+) -> dict[str, str | int | float]:
+    """Return what is recorded of fits, the likeliest first; see `train_phases`."""
+    best = fits[0]
+    return {
+        "training_shots": int(best.data.shots.sum()),
+        "bases": len(best.data.bases),
+        "seed": seed,
+        "epochs": epochs,
+        "weight_decay": best.weight_decay,
+        "epochs_done": best.epoch,
+        "converged": int(best.done),
+        "log_likelihood": log_likelihood(best.rbm, best.data)[0],
+        "starts": len(fits),
+        "equally_likely": len(equally_likely(fits)),
+        "agreement": agreement_of(fits),
+    }
 
 
 def independent_fits(
     shots: Shots,
+    units: PhaseUnits,
     *,
-    hidden: int | None = None,
-    phase_hidden: int | None = None,
-    start: PhaseRBM | None = None,
-    starts: int = 4,
-    epochs: int = 300,
+    starts: int,
+    epochs: int,
+    seed: int,
     weight_decay: float = 0.0,
-    seed: int = 0,
+    start: PhaseRBM | None = None,
     callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
     progress: bool = True,
@@ -218,10 +155,9 @@ def independent_fits(
     starts, epochs = check_count("starts", starts, 1), check_count("epochs", epochs, 0)
     check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
     data = frequencies_for(shots, start)
-    units = check_hidden(shots.sites, shots.sites if hidden is None else hidden)
-    phase_units = check_hidden(shots.sites, 2 * units if phase_hidden is None else phase_hidden)
+    units.of(shots.sites)
     if start is not None:
-        _check_units(start, hidden, phase_hidden)
+        _check_units(start, units)
         starts = 1
     fits: list[PhaseState] = []
     with progress_bar(starts * epochs, "training", progress=progress):
@@ -229,8 +165,7 @@ def independent_fits(
             begin = start
             if begin is None:
                 own = derive_seed(seed, Stream.PHASE_START, number)
-                spread = number % 2 == 1
-                begin = new_phase_rbm(shots, units, phase_units, own, checkpoints, spread=spread)
+                begin = new_phase_rbm(shots, units, own, checkpoints, spread=number % 2 == 1)
             fits.append(fit_phases(begin, data, epochs, weight_decay, callback, checkpoints))
     return sorted(fits, key=lambda state: -state.log_likelihood)
 
@@ -254,149 +189,15 @@ def agreement_of(fits: Sequence[PhaseState]) -> float:
     return min(fidelities[:equal]) if equal else max(fidelities, default=float("nan"))
 
 
-def frequencies_for(shots: Shots, rbm: PhaseRBM | None = None) -> BasisFrequencies:
-    """Return the frequencies of shots in several bases, checked for a training.
-
-    Raises:
-        InputError: the shots have readout errors, one basis alone, more than 16 sites, or other
-            sites than the state.
-    """
-    without_readout_error(shots, "the likelihood of shots in several bases")
-    if rbm is not None and shots.sites != rbm.visible:
-        raise InputError(
-            f"{shots.source}: has {shots.sites} sites, but the state has {rbm.visible}; give the "
-            "state of these shots"
-        )
-    if len(shots.bases) == 1:
-        raise InputError(
-            f"{shots.source}: all shots are in the basis {shots.bases[0]}, and one basis does not "
-            "determine phases; measure in others too, or use train for a positive state in Z"
-        )
-    return basis_frequencies(shots.by_basis())
-
-
-def new_phase_rbm(
-    shots: Shots,
-    hidden: int,
-    phase_hidden: int,
-    seed: int,
-    checkpoints: Checkpoints | None = None,
-    *,
-    spread: bool = False,
-) -> PhaseRBM:
-    """Return a state to train: amplitudes from the shots in Z, phases nearly flat, or spread.
-
-    The amplitude network is fitted to the shots in Z by 10 steps of exact natural gradient, or is
-    random if there are none. Phase weights are from N(0, 0.3^2) / sqrt(N). Biases are 0, or
-    with `spread` uniform on the whole circle: fits that begin nearly flat end alike also where
-    the bases do not determine the phases.
-    """
-    sites = shots.sites
-    if "Z" * sites in shots.bases:
-        in_z = shots.in_basis("Z")
-        few = ExactNaturalGradient(epochs=_AMPLITUDE_STEPS)
-        amplitude = fit(local_rbm(in_z, hidden, seed), in_z, few, seed, None, checkpoints)
-    else:
-        amplitude = initial_rbm(sites, hidden, seed)
-    generator = generator_for(seed, Stream.PHASE_WEIGHTS)
-    weights = generator.standard_normal((phase_hidden, sites)) * (_PHASE_SCALE / np.sqrt(sites))
-    turns = generator.uniform(-2 * np.pi, 2 * np.pi, sites) if spread else np.zeros(sites)
-    return PhaseRBM(amplitude, RBM(weights, turns, np.zeros(phase_hidden)))
-
-
-@single_blas_thread()
-def fit_phases(
-    start: PhaseRBM,
-    data: BasisFrequencies,
-    epochs: int,
-    weight_decay: float = 0.0,
-    callback: Callback | None = None,
-    checkpoints: Checkpoints | None = None,
-) -> PhaseState:
-    """Train one state from another, for at most so many steps, and return the training's end."""
-
-    def training() -> dict[str, object]:
-        arrays = data.basis, data.outcome, data.weight
-        shots = b"".join([*(array.tobytes() for array in arrays), "".join(data.bases).encode()])
-        return {
-            "psiprune": version("psiprune"),
-            "method": "natural gradient in several bases",
-            "epochs": epochs,
-            "weight_decay": weight_decay,
-            "shots": hashlib.sha256(shots).hexdigest(),
-            "start": hashlib.sha256(to_parameters(start).tobytes()).hexdigest(),
-        }
-
-    first = PhaseState(data, 0, start, weight_decay)
-    with Checkpoint(checkpoints, training) as checkpoint:
-        state = checkpoint.resume(first, {})
-        expect("epochs", -state.epoch)
-        while state.epoch < epochs and not state.done:
-            state = step(state)
-            count("epochs")
-            if callback is not None:
-                callback(state)
-            checkpoint.offer(state, {})
-    expect("epochs", state.epoch - epochs)
-    if state.epoch == 0:
-        state = replace(state, log_likelihood=_objective(start, data, weight_decay)[0])
-    _LOG.info("%r: %d steps, %.6f nats per shot", start, state.epoch, state.log_likelihood)
-    return state
-
-
-def step(state: PhaseState) -> PhaseState:
-    """Return the state after one step, which does not lower the likelihood."""
-    rbm, data, decay, damping = state.rbm, state.data, state.weight_decay, state.damping
-    value, slope = state.log_likelihood, state.slope
-    if slope is None:
-        value, slope = _objective(rbm, data, decay)
-    x, blocks = to_parameters(rbm), quantum_fisher(rbm)
-    for block, network in zip(blocks, (rbm.amplitude, rbm.phase), strict=True):
-        weights = np.arange(network.number_of_weights)
-        block[weights, weights] += decay
-    slopes = np.split(slope, [len(blocks[0])])
-    while True:
-        change = np.concatenate(
-            [_solve(block, damping, part) for block, part in zip(blocks, slopes, strict=True)]
-        )
-        candidate = from_parameters(rbm, x + change)
-        new_value, new_slope = _objective(candidate, data, decay)
-        if new_value > value or damping > _LARGEST_DAMPING:
-            break
-        damping *= 4.0
-    done = not new_value > value + _CONVERGED
-    if new_value > value:
-        rbm, value, slope = candidate, new_value, new_slope
-        damping = max(damping / 3.0, _LEAST_DAMPING)
-    return PhaseState(data, state.epoch + 1, rbm, decay, value, slope, damping, done)
-
-
-def _objective(rbm: PhaseRBM, data: BasisFrequencies, decay: float) -> tuple[float, Float64]:
-    """Return the log-likelihood minus the L2 penalty, and its gradient [parameter]."""
-    value, slope = log_likelihood(rbm, data)
-    if decay == 0:
-        return value, slope
-    pulls = []
-    for network in (rbm.amplitude, rbm.phase):
-        weights = network.weights[network.mask]
-        value -= 0.5 * decay * float(weights @ weights)
-        pulls.append(np.pad(weights, (0, network.visible + network.hidden)))
-    return value, slope - decay * np.concatenate(pulls)
-
-
-def _solve(metric: Float64, damping: float, slope: Float64) -> Float64:
-    """Return (S + lambda 1)^-1 slope."""
-    damped = metric.copy()
-    damped[np.diag_indices_from(damped)] += damping
-    return np.asarray(np.linalg.solve(damped, slope))
-
-
-def _check_units(start: PhaseRBM, hidden: int | None, phase_hidden: int | None) -> None:
+def _check_units(start: PhaseRBM, units: PhaseUnits) -> None:
     """Raise InputError if the units given are not those of the state to start from."""
-    names, given_units = ("hidden", "phase_hidden"), (hidden, phase_hidden)
-    sizes = start.amplitude.hidden, start.phase.hidden
-    for name, given, has in zip(names, given_units, sizes, strict=True):
+    sizes = {"hidden": start.amplitude.hidden, "phase_hidden": start.phase.hidden}
+    for name, has in sizes.items():
+        given = getattr(units, name)
         if given not in (None, has):
             raise InputError(
                 f"{name}: must be omitted or {has}, as in the state to start from, found {given}"
             )
+    for name in ("mask", "phase_mask"):
+        if getattr(units, name) is not None:
+            raise InputError(f"{name}: cannot be combined with start, which has masks; omit it")

@@ -24,6 +24,7 @@ from psiprune.reporting.figures import (
     log_grid,
     measure_grid,
 )
+from psiprune.reporting.style import styled
 
 #: Colour, marker, line and label of each variant.
 _LOOKS = {
@@ -32,13 +33,14 @@ _LOOKS = {
     "scale-free": (GREEN, "^", "-.", "scale-free mask"),
     "cluster": (PURPLE, "D", ":", "windows"),
 }
-_RATIOS = {"entropy": "entropy S / exact", "renyi2": "Rényi-2 entropy $S_2$ / exact"}
+_RATIOS = {"entropy": "S / exact", "renyi2": "$S_2$ / exact"}
 
 
+@styled
 def plot_entanglement(dataset: xr.Dataset) -> Figure:
     """Draw entropy, KL, bias of <|m|>, bond dimension and graph against the fraction pruned.
 
-    A column for each field, for the most hidden units. The entropy is relative to that of the
+    A column for each field, for the most hidden units. The entropy S is relative to that of the
     exact state. Lines are medians over seeds, bands 16 to 84 % of the seeds; at 0 are dense RBMs.
     The grey area holds all dense RBMs. The bond dimension is the smallest that leaves out a weight
     of 10^-6 of psi; the last row is the number of units that separate both sides, see
@@ -48,8 +50,8 @@ def plot_entanglement(dataset: xr.Dataset) -> Figure:
         dataset: that of `run_entanglement`, entanglement.nc.
     """
     name = entropy_name(dataset)
-    labels = [_RATIOS[name], KL, "bias of ⟨|m|⟩", "bond dimension of ψ", "units across the cut"]
-    figure, axes = measure_grid(dataset, labels, PRUNED, size=(3.8, 12.5))
+    labels = [_RATIOS[name], KL, "bias of ⟨|m|⟩", "bond dimension", "units across cut"]
+    figure, axes = measure_grid(dataset, labels, PRUNED)
     measures = (name, "kl", "abs_magnetization_bias", "bond_dimension", "separating_units")
     width = dataset["width"].values[-1]
     total = dataset.attrs["sites"] * int(width)
@@ -69,7 +71,7 @@ def plot_entanglement(dataset: xr.Dataset) -> Figure:
                     _draw(ax, 1.0 - path["count"].values / total, path, look)
             if f"{measure}_reference" in one:
                 ax.axhline(
-                    float(one[f"{measure}_reference"]), color=BLACK, lw=1.0, label="exact state"
+                    float(one[f"{measure}_reference"]), color=BLACK, lw=0.8, label="exact state"
                 )
             faint_grid(ax)
         for ax in axes[1:3, column]:
@@ -82,4 +84,4 @@ def _draw(
     ax: Axes, along: NDArray[np.float64], path: xr.DataArray, look: tuple[str, str, str, str]
 ) -> None:
     color, marker, line, label = look
-    draw_band(ax, along, path, line, marker=marker, color=color, label=label)
+    draw_band(ax, along, path, line, marker=marker, ms=2.0, color=color, label=label)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from psiprune.core.statistics import band
 from psiprune.reporting.figures import (
     BLACK,
     BLUE,
@@ -21,111 +18,149 @@ from psiprune.reporting.figures import (
     KL,
     ORANGE,
     PURPLE,
+    SKY,
     YELLOW,
+    draw_band,
     faint_grid,
-    legend_below,
+    fill_legend,
+    legend_rows,
     log_y,
+    mark_beyond,
 )
 from psiprune.reporting.labels import field_label, method_title
+from psiprune.reporting.style import styled
 
-#: Colour, line, marker and line width of each method in the figure; more would not be legible.
+#: Colour, line and marker of each method.
 _METHODS = {
-    "magnitude-cd": (BLACK, "-", "s", 1.8),
-    "magnitude": (YELLOW, "-", "v", 1.2),
-    "damage": (PURPLE, "-", "^", 1.2),
-    "surgeon": (BLUE, "-", "o", 2.0),
-    "random": (GREY, "-", "x", 1.0),
-    "magnitude-alone": (YELLOW, ":", "v", 1.0),
-    "magnitude-compensated-alone": (YELLOW, "--", "v", 1.0),
-    "surgeon-alone": (BLUE, ":", "o", 1.0),
-    "cluster": (GREEN, "-", "D", 1.2),
-    "scale-free": (ORANGE, "-", "h", 1.2),
-    "cluster-rewired": (GREEN, "", "*", 1.2),
-    "random-rewired": (GREY, "", "P", 1.2),
+    "magnitude-cd": (BLACK, "-", "s"),
+    "magnitude": (YELLOW, "--", "v"),
+    "damage": (PURPLE, "-.", "^"),
+    "surgeon": (BLUE, "-", "o"),
+    "random": (GREY, ":", "x"),
+    "magnitude-alone": (PURPLE, ":", "v"),
+    "magnitude-compensated-alone": (GREEN, "-.", "^"),
+    "surgeon-alone": (SKY, "--", "D"),
+    "cluster": (GREEN, "-", "D"),
+    "scale-free": (PURPLE, "-.", "h"),
+    "cluster-rewired": (GREEN, "", "*"),
+    "random-rewired": (GREY, "", "P"),
 }
-#: Colours of RBMs of other widths, from few to many hidden units.
-_WIDTHS = matplotlib.colormaps["RdPu"]
-_MEASURES = (("kl", KL), ("abs_magnetization_bias", "relative bias of ⟨|m|⟩"))
+_BIAS = "abs_magnetization_bias"
+#: Panels of each row: name and label of the measure, title of the legend, methods.
+_ROWS = (
+    (
+        *("kl", KL, "with fine-tuning after each step"),
+        ("magnitude-cd", "magnitude", "damage", "surgeon", "random"),
+    ),
+    (
+        *("kl", KL, "without training"),
+        ("surgeon", "magnitude-alone", "magnitude-compensated-alone", "surgeon-alone"),
+    ),
+    (
+        *("kl", KL, "sparse from the start"),
+        ("surgeon", "cluster", "scale-free", "cluster-rewired", "random-rewired"),
+    ),
+    ("kl", KL, "fewer or more hidden units", ("surgeon",)),
+    (
+        *(_BIAS, "bias of ⟨|m|⟩", None),
+        ("magnitude-cd", "magnitude", "surgeon", "cluster", "scale-free"),
+    ),
+)
+#: Labels of methods whose title is long, or says what the legend's title says.
+_SHORT = {
+    "magnitude-alone": "magnitude",
+    "magnitude-compensated-alone": "magnitude, biases corrected",
+    "surgeon-alone": "surgeon",
+    "cluster": "constructed clusters",
+    "scale-free": "scale-free mask",
+}
+_WIDTHS = 3  # the row of RBMs with other numbers of hidden units
+#: Looks of RBMs of other widths, from few to many hidden units.
+_OTHER = ((PURPLE, ":", "v"), (GREEN, "-.", "^"), (YELLOW, "--", "s"), (BLACK, "-", "D"))
 
 
+@styled
 def plot_frontier(frontier: xr.Dataset) -> Figure:
-    """Draw KL and bias of <|m|>, by sums over all states, against the weights; a row per field.
+    """Draw the error against the weights, by groups of methods; a column per field.
 
-    Lines are medians over seeds, bands 16 to 84 % of the seeds of "surgeon" and the paper's method.
-    Red diamonds are MPS, against their free parameters. Dashed grey lines are the mean errors of
-    fits of the right model to so many shots; below the vertical line the units cannot all be
-    connected. The markers of RBMs with another number of hidden units are that number. The dotted
-    orange line is the bias at which mROE, the bias and a confidence interval of the draws, reaches
-    the limit. Biases below 3e-4 are due to chance and not shown. "magnitude-by-unit" and
-    "damage-alone" are only in the table.
+    By sums over all states: KL of (a) criteria with fine-tuning, (b) without, (c) RBMs that are
+    sparse from the start, (d) RBMs of other numbers of hidden units, if there are any, and then the
+    bias of <|m|> of some methods. Lines are medians over seeds, bands 16 to 84 % of the seeds. Open
+    diamonds are MPS of bond dimension D, against their free parameters. Dashed grey lines are the
+    mean errors of fits of the right model to so many shots; below the vertical line the units
+    cannot all be connected. The dotted orange line is the bias at which mROE, the bias and
+    a confidence interval of the draws, reaches the limit. Triangles at the ends are medians beyond
+    the axis; biases below 3e-4 are due to chance. "magnitude-by-unit" and "damage-alone"
+    are only in the table.
     """
+    there = frontier["variant"].values.tolist()
+    widths = sorted((u, name) for name in there if (u := _units(name)) is not None)
+    looks = {name: _METHODS[name] for name in there if name in _METHODS}
+    chosen = [widths[k] for k in _spread(len(widths), len(_OTHER))]
+    others = {name: look for (_, name), look in zip(chosen, _OTHER, strict=False)}
+    rows = [
+        (*words, {each: looks[each] for each in methods if each in looks})
+        for *words, methods in _ROWS
+    ]
+    rows[_WIDTHS] = (*rows[_WIDTHS][:3], rows[_WIDTHS][3] | others)
+    rows = [row for k, row in enumerate(rows) if row[3] and (k != _WIDTHS or others)]
     fields = frontier["field"].values
-    figure = Figure(figsize=(13.0, 1.6 + 4.6 * len(fields)), layout="constrained")
-    axes = figure.subplots(len(fields), len(_MEASURES), sharex=True, squeeze=False)
-    for row, field in enumerate(fields):
-        for ax, (name, title) in zip(axes[row], _MEASURES, strict=True):
-            _draw(ax, frontier.sel(field=field), name)
-            ax.set_ylabel(title)
-            ax.set_title(field_label(frontier, field), fontsize="medium")
+    lines = [3 + len(row[3]) // 2 for row in rows]
+    lines[-1] += 1
+    figure, axes, words = legend_rows(len(fields), lines, height=1.05)
+    for (name, label, title, methods), of_row, below in zip(rows, axes, words, strict=True):
+        of_row[0].set_ylabel(label)
+        for ax, field in zip(of_row, fields, strict=True):
+            _draw(ax, frontier.sel(field=field), name, methods)
+        fullest = max(of_row, key=lambda ax: len(ax.get_legend_handles_labels()[1]))
+        fill_legend(below, fullest, columns=2, title=title)
+    for ax, field in zip(axes[0], fields, strict=True):
+        ax.set_title(field_label(frontier, field))
     for ax in axes[-1]:
-        ax.set_xlabel("weights of the RBM, free parameters of the MPS")
-    # A panel whose measure is undefined lacks the methods; the limit is only in that of the bias.
-    fullest = max(axes[0], key=lambda ax: len(ax.get_legend_handles_labels()[1]))
-    legend_below(figure, fullest, columns=4, fontsize="small")
+        ax.set_xlabel("weights, parameters")
     return figure
 
 
-def _draw(ax: Axes, frontier: xr.Dataset, name: str) -> None:
-    widths = sorted(u for method in frontier["variant"].values if (u := _units(method)) is not None)
-    for method in frontier["variant"].values:
-        units = _units(method)
-        if method in _METHODS:
-            color, line, marker, width = _METHODS[method]
-        elif units is not None:
-            color = to_hex(_WIDTHS(0.4 + 0.6 * widths.index(units) / max(1, len(widths) - 1)))
-            line, marker, width = "-", f"${units}$", 1.2
-        else:
-            continue
+def _spread(count: int, most: int) -> list[int]:
+    """Return up to `most` of `count` places, the first and the last among them."""
+    return sorted({round(k) for k in np.linspace(0, count - 1, min(count, most))})
+
+
+def _draw(
+    ax: Axes, frontier: xr.Dataset, name: str, methods: Mapping[str, tuple[str, str, str]]
+) -> None:
+    middles = {}
+    for method, (color, line, marker) in methods.items():
         values = frontier[name].sel(variant=method).dropna("count", how="all")
-        if not values.size:
-            continue
-        low, middle, high = (quantile.values for quantile in band(values))
-        count = values["count"].values
-        large = marker in "*P" or len(marker) > 1
-        style: dict[str, Any] = {"linestyle": line, "marker": marker, "ms": 9 if large else 4}
-        if units is not None:
-            style["mew"] = 0.4
-            if count.size > 4:  # neighbouring numbers would overlap
-                style["markevery"] = (widths.index(units) % 4, 4)
-        ax.plot(count, middle, color=color, lw=width, label=method_title(method), **style)
-        if method in ("surgeon", "magnitude-cd"):
-            ax.fill_between(count, low, high, color=color, alpha=0.18, lw=0)
-    ax.plot(
-        frontier["mps_parameters"],
-        frontier[f"mps_{name}"],
-        "D-",
-        ms=8,
-        lw=1.0,
-        color=ORANGE,
-        mfc="none",
-        mew=1.8,
-        label="MPS, bond dimension " + ", ".join(map(str, frontier["bond"].values)),
-    )
+        if values.size:
+            large = {"ms": 5} if marker in "*P" else {"ms": 2}
+            style = {"ls": line or "none", "marker": marker, "color": color, **large}
+            along = values["count"].values
+            label = _SHORT.get(method, method_title(method))
+            if method == "surgeon" and "surgeon-alone" in methods:
+                label = "surgeon, fine-tuned"
+            draw_band(ax, along, values, "", label=label, **style)
+            middles[method] = (along, values.median("seed"), color)
+    bonds = ", ".join(map(str, frontier["bond"].values))
+    at, mps = frontier["mps_parameters"], frontier[f"mps_{name}"]
+    style = {"color": ORANGE, "mfc": "none", "mew": 1.0, "label": f"MPS, D = {bonds}"}
+    ax.plot(at, mps, "D-", ms=4, lw=0.8, **style)
+    middles["mps"] = (at, mps, ORANGE)
     _floors(ax, frontier, name)
+    for along, values, color in middles.values():
+        mark_beyond(ax, along, values, color)
 
 
 def _floors(ax: Axes, frontier: xr.Dataset, name: str) -> None:
     floor = frontier[f"{name}_floor"].broadcast_like(frontier["count"])
-    ax.plot(
-        frontier["count"], floor, "--", lw=1.0, color=GREY, label="floor by the number of shots"
-    )
+    ax.plot(frontier["count"], floor, "--", lw=0.8, color=GREY, label="floor by the shots")
     tree = frontier.attrs["sites"] + frontier.attrs["hidden"] - 1
-    title = f"{tree} weights connect all {tree + 1} units"
-    ax.axvline(tree, ls=":", lw=1.0, color=BLACK, label=title)
+    title = f"{tree} weights: a tree"
+    ax.axvline(tree, ls=":", lw=0.8, color=BLACK, label=title)
     if name != "kl":
         _limit(ax, frontier)
     ax.set_xscale("log")
-    ax.set_xticks([10 * 2**k for k in range(12)])
+    ax.set_xticks([10 * 3**k for k in range(8)])
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
     counts = frontier["count"].values
@@ -153,8 +188,8 @@ def _limit(ax: Axes, frontier: xr.Dataset) -> None:
     )
     limit = frontier.attrs["limit"]
     if limit > draws:
-        title = f"mROE = {limit:.2g}, of that {draws:.2g} by the draws"
-        ax.axhline(limit - draws, ls=":", lw=1.4, color=ORANGE, label=title)
+        title = f"mROE = {limit:.2g}"
+        ax.axhline(limit - draws, ls=":", lw=1.0, color=ORANGE, label=title)
 
 
 def _units(method: str) -> int | None:

@@ -8,53 +8,57 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from psiprune.experiments.figures.mask_variants import VARIANTS
-from psiprune.reporting.figures import KL, draw_band, faint_grid, legend_below, log_y
+from psiprune.experiments.figures.mask_variants import MOST, VARIANTS
+from psiprune.reporting.figures import (
+    KL,
+    draw_band,
+    faint_grid,
+    legend_below,
+    log_y,
+    panel_grid,
+)
 from psiprune.reporting.labels import field_label
+from psiprune.reporting.style import styled
 
 
+@styled
 def plot_shots(runs: Sequence[xr.Dataset]) -> Figure:
     """Draw KL against the number of shots, for runs that differ in it; a panel for each size and h.
 
     Of each kind the RBMs of lowest median over seeds, whatever their numbers of weights and hidden
-    units and the other settings of the runs. Of those with a mask the best has its number of
-    weights written beside it. Bands are 16 to 84 % of the seeds.
+    units and the other settings of the runs; of more than six kinds those that are best with the
+    most shots. Of those with a mask the best has its number of weights written beside it. Bands are
+    16 to 84 % of the seeds.
     """
     panels = sorted({(int(run.attrs["sites"]), float(h)) for run in runs for h in run["field"]})
-    figure = Figure(figsize=(3.0 + 5.4 * len(panels), 6.0), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure, grid = panel_grid(len(panels), 2, 2.0, "no run")
+    axes = grid.ravel()[: len(panels)]
     for ax, (sites, field) in zip(axes, panels, strict=True):
         here = [run for run in runs if run.attrs["sites"] == sites and field in run["field"]]
         _against_shots(ax, [run.sel(field=field) for run in here])
         ax.set_title(f"N = {sites}, {field_label(here[0], field)}")
+        ax.set_ylabel(KL)
         ax.set_xlabel("shots")
         ax.set_xscale("log")
         log_y(ax)
         faint_grid(ax)
-    axes[0].set_ylabel(KL)
-    legend_below(figure, axes[0], columns=3, fontsize="small")
+    legend_below(figure, axes[0], columns=3)
     return figure
 
 
 def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
     amounts = sorted({int(run.attrs["shots"]) for run in runs})
+    best = {kind: found for kind in VARIANTS if (found := _best(kind, runs, amounts))}
+    ranked = sorted(best, key=lambda kind: (-max(best[kind]), _median(best[kind][max(best[kind])])))
     masked: dict[int, xr.DataArray] = {}
-    dense: dict[int, xr.DataArray] = {}
-    for kind, (color, marker, line, label) in VARIANTS.items():
-        best = {}
-        for shots in amounts:
-            same = [run for run in runs if run.attrs["shots"] == shots and kind in run["variant"]]
-            found = [kl for run in same for kl in _each_rbm(run["kl"].sel(variant=kind))]
-            if found:
-                best[shots] = min(found, key=_median)
-                if kind != "dense":
-                    masked[shots] = min(masked.get(shots, best[shots]), best[shots], key=_median)
-        dense = best if kind == "dense" else dense
-        if best:
-            values = xr.concat(best.values(), "shots", coords="minimal", compat="override")
-            draw_band(
-                *(ax, list(best), values, line or "-"), marker=marker, color=color, label=label
-            )
+    for kind in (each for each in best if each in ranked[:MOST]):
+        color, marker, line, label = VARIANTS[kind]
+        values = xr.concat(best[kind].values(), "shots", coords="minimal", compat="override")
+        style = {"marker": marker, "color": color, "label": label}
+        draw_band(ax, list(best[kind]), values, line or "-", **style)
+        for shots, kl in best[kind].items() if kind != "dense" else ():
+            masked[shots] = min(masked.get(shots, kl), kl, key=_median)
+    dense = best.get("dense", {})
     for shots, kl in masked.items():
         ax.annotate(
             f"{int(kl['count'])}",
@@ -64,6 +68,17 @@ def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
             ha="center",
             fontsize="small",
         )
+
+
+def _best(kind: str, runs: Sequence[xr.Dataset], amounts: Sequence[int]) -> dict[int, xr.DataArray]:
+    """Return KL over seed of the best RBM of a kind by the number of shots."""
+    best = {}
+    for shots in amounts:
+        same = [run for run in runs if run.attrs["shots"] == shots and kind in run["variant"]]
+        found = [kl for run in same for kl in _each_rbm(run["kl"].sel(variant=kind))]
+        if found:
+            best[shots] = min(found, key=_median)
+    return best
 
 
 def _each_rbm(kl: xr.DataArray) -> list[xr.DataArray]:

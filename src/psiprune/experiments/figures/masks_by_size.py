@@ -9,40 +9,62 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from psiprune.experiments.figures.mask_variants import SCALED, VARIANTS
-from psiprune.reporting.figures import ORANGE, faint_grid, legend_below, log_y
+from psiprune.experiments.figures.mask_variants import MOST, SCALED, VARIANTS
+from psiprune.reporting.figures import (
+    BLACK,
+    faint_grid,
+    fill_legend,
+    legend_rows,
+    log_y,
+    round_ticks,
+)
+from psiprune.reporting.style import styled
 
 Float64 = NDArray[np.float64]
+#: Kinds of each row of panels.
+_ROWS = (
+    ("mps", "dense", *(name for name in SCALED[1:] if "surgeon" not in name and name != "cluster")),
+    ("mps", "scale-free", "cluster", *(name for name in SCALED if "surgeon" in name)),
+)
 
 
+@styled
 def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
     """Draw the parameters needed for a KL per site of at most `limit` against the number of sites.
 
-    A column for each h/J of the first run. Free parameters of MPS, the exact state truncated, and
-    of RBMs with biases, medians over seeds, between two measured numbers by interpolation of the
-    logarithms. There is no point where no number of parameters measured reaches the limit.
+    A column for each h/J of the first run, a row for each group of kinds. Free parameters of MPS,
+    the exact state truncated, and of RBMs with biases, medians over seeds, between two measured
+    numbers by interpolation of the logarithms. There is no point where no number of parameters
+    measured reaches the limit.
     """
     ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
-    figure = Figure(figsize=(3.0 + 5.4 * len(ratios), 6.0), layout="constrained")
-    axes = figure.subplots(1, len(ratios), sharey=True, squeeze=False)[0]
     runs = sorted(runs, key=lambda run: int(run.attrs["sites"]))
     sites = [int(run.attrs["sites"]) for run in runs]
-    for ax, ratio in zip(axes, ratios, strict=True):
-        points = [parameters_needed(run, ratio, limit) for run in runs]
-        for name, (color, marker, line, label) in {
-            "mps": (ORANGE, "D", "--", "MPS, the exact state truncated"),
-            **{name: VARIANTS[name] for name in SCALED},
-        }.items():
-            values = [each.get(name, np.nan) for each in points]
-            if np.isfinite(values).any():
-                style = {"color": color, "marker": marker, "label": label}
-                ax.plot(sites, values, ls=line or "-", **style)
-        ax.set_title(f"h = {ratio:g} J")
-        ax.set_xlabel("sites N")
-        log_y(ax)
-        faint_grid(ax)
-    axes[0].set_ylabel(f"parameters for KL / N ≤ {limit:g}")
-    legend_below(figure, axes[0], columns=3, fontsize="small")
+    points = [[parameters_needed(run, ratio, limit) for run in runs] for ratio in ratios]
+    there = {name for column in points for each in column for name in each if each[name] > 0}
+    kinds = [name for name in ("mps", *SCALED) if name in there]
+    rows = [[name for name in kinds if name in row] for row in _ROWS]
+    rows = [row for row in rows if len(row) > 1] if len(kinds) > MOST else [kinds]
+    figure, axes, words = legend_rows(len(ratios), [4] * len(rows), height=1.5)
+    looks = {"mps": (BLACK, "D", "--", "MPS, the exact state truncated"), **VARIANTS}
+    for column, ratio, found in zip(axes.T, ratios, points, strict=True):
+        column[0].set_title(f"h = {ratio:g} J")
+        for ax, names in zip(column, rows, strict=True):
+            for name in names:
+                color, marker, line, label = looks[name]
+                values = [each.get(name, np.nan) for each in found]
+                if np.isfinite(values).any():
+                    style = {"color": color, "marker": marker, "label": label}
+                    ax.plot(sites, values, ls=line or "-", **style)
+            ax.set_xticks(sites)
+            ax.set_xlabel("sites N")
+            log_y(ax)
+            faint_grid(ax)
+    for row, below in zip(axes, words, strict=True):
+        row[0].set_ylabel(f"parameters,\nKL / N ≤ {limit:g} nat")
+        round_ticks(row[0].yaxis)
+        fullest = max(row, key=lambda ax: len(ax.get_legend_handles_labels()[1]))
+        fill_legend(below, fullest, columns=2)
     return figure
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import xarray as xr
 
 from psiprune.paper.claims.base import InsufficientDataError
-from psiprune.paper.claims.data import PHASES, Float64, phase, series
+from psiprune.paper.claims.data import PHASES, Float64, phase, resolution, series
 from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.readings import by_measure
 from psiprune.paper.claims.structure import check_clusters
 from psiprune.paper.claims.tests import COMPARABLE, FEW, TWO_SIDED, p_text
 
@@ -29,26 +30,30 @@ def _broken(evidence: Evidence, measure: str) -> Iterator[tuple[str, str, Float6
             here = phase(evidence.datasets, "ablation", ratio).sel(start=start).sortby("share")
             if float(here["share"][0]) != 0 or here.sizes["share"] < 2:
                 raise InsufficientDataError("the ablation has no intact masks, or no others")
-            here = evidence.complete(here, TWO_SIDED, "broken_kl", "broken_infidelity")
-            yield f"{name}_{start}", f"{name}, from {start}", series(here, measure, "share")
+            least = resolution(evidence.datasets, ratio, measure)
+            variable = f"broken_{measure}"
+            values = series(evidence.complete(here, TWO_SIDED, variable), variable, "share")
+            yield f"{name}_{start}", f"{name}, from {start}", np.maximum(values, least)
 
 
 @claim("broken-gradually", "III B", "ablation")
-def _gradually(evidence: Evidence) -> str:
+@by_measure
+def _gradually(evidence: Evidence, measure: str) -> str:
     """Breaking up the clusters of the mask bit by bit, at the same number of weights, makes the
     model worse bit by bit.
 
-    By 1 - F, from each start and in each phase. Worse: with all broken at least twice that with
+    From each start and in each phase. Worse: with all broken at least twice that with
     none (median ratio, two-sided signed ranks p <= 0.05). Bit by bit: no step of the share makes
     more than half of the total increase of the median, and none undoes more than a tenth. Holds if
     both in all four cases; in part if worse in all, or both in two. With fewer than five shares
     only failure can be established: where fewer than two cases are worse.
     """
-    worse, gradual = [], []
+    worse, gradual, ratios = [], [], {}
     shares = np.sort(evidence.datasets["ablation"]["share"].values)
-    for label, words, lost in _broken(evidence, "broken_infidelity"):
-        of = evidence.using("ablation/broken_infidelity", prefix=label)
+    for label, words, lost in _broken(evidence, measure):
+        of = evidence.using(f"ablation/broken_{measure}", prefix=label)
         against = of.compare("", lost[:, -1], lost[:, 0], "all broken over none")
+        ratios[words] = lost[:, -1] / lost[:, 0]
         worse.append(against.higher and against.ratio >= COMPARABLE)
         middle = np.median(lost, axis=0)
         rises, total = np.diff(middle), float(middle[-1] - middle[0])
@@ -69,31 +74,40 @@ def _gradually(evidence: Evidence) -> str:
             f"broken clusters make it worse in {sum(worse)} of {len(worse)} cases, but whether bit "
             f"by bit takes {_STEPS + 1} shares, found {steps + 1}"
         )
+    _least(evidence, ratios)
     for k, share in enumerate(shares):
         evidence.note(f"share_{k}", share, f"share {k} of clusters broken", "ablation/share")
     evidence.decide(in_part=all(worse))
     return (
-        f"Median 1 - F of {evidence.seeds} seeds at {', '.join(f'{s:.0%}' for s in shares)} "
+        f"Median of {evidence.seeds} seeds at {', '.join(f'{s:.0%}' for s in shares)} "
         f"broken. {evidence.text}."
     )
 
 
+def _least(evidence: Evidence, ratios: Mapping[str, Float64]) -> None:
+    """Record the smallest of these ratios, by case, as what decides."""
+    words = min(ratios, key=lambda each: float(np.median(ratios[each])))
+    evidence.effect(f"all broken over none, {words}", ratios[words])
+
+
 @claim("clusters-crucial", "III B", "ablation")
-def _crucial(evidence: Evidence) -> str:
+@by_measure
+def _crucial(evidence: Evidence, measure: str) -> str:
     """The cluster structure is crucial for the model to work.
 
-    KL with all clusters broken must be at least 10 times that with none (median ratio, two-sided
+    With all clusters broken it must be at least 10 times that with none (median ratio, two-sided
     signed ranks p <= 0.05). Holds if so from each start in both phases; in part if in two or three
     of these four cases.
     """
-    for label, words, kl in _broken(evidence, "broken_kl"):
-        of = "most broken over none"
-        against = evidence.compare(label, kl[:, -1], kl[:, 0], of, "ablation/broken_kl")
+    ratios = {}
+    for label, words, lost in _broken(evidence, measure):
+        of, source = "all broken over none", f"ablation/broken_{measure}"
+        against = evidence.compare(label, lost[:, -1], lost[:, 0], of, source)
+        ratios[words] = lost[:, -1] / lost[:, 0]
         crucial = against.higher and against.ratio >= _CRUCIAL
         evidence.case(f"{words}: {against} times", crucial)
-    return (
-        f"KL with all clusters broken over that with none, {evidence.seeds} seeds. {evidence.text}."
-    )
+    _least(evidence, ratios)
+    return f"With all clusters broken over that with none, {evidence.seeds} seeds. {evidence.text}."
 
 
 def _moved(here: xr.Dataset, model: str) -> tuple[np.ndarray, np.ndarray]:
@@ -103,24 +117,29 @@ def _moved(here: xr.Dataset, model: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @claim("clusters-re-form", "III B", "ablation")
-def _reform(evidence: Evidence) -> str:
+@by_measure
+def _reform(evidence: Evidence, measure: str) -> str:
     """Where the clusters of the dense RBM are forbidden, the model can still be trained, and
     clusters form elsewhere.
 
     A cluster: at most 5 % of random orders of the unit's weights have a window of three adjacent
     sites as strong. Formed: 90 % of the hidden units have a cluster that shares no site with that
-    of the dense RBM. Trained: KL is at most twice the dense one (median ratio). Holds if both in
-    both phases; in part if formed in both, or formed and trained in one. For N >= 12 only.
+    of the dense RBM. Trained: the measure is at most twice the dense one (median ratio). Holds if
+    both in both phases; in part if formed in both, or formed and trained in one. For N >= 12 only.
     """
     check_clusters(evidence.datasets["ablation"])
-    formed = []
-    for name, here in evidence.phases("ablation", FEW, "forbidden_kl"):
+    formed, variable = [], f"forbidden_{measure}"
+    for name, here in evidence.phases("ablation", FEW, variable):
         clusters, apart = _moved(here, "forbidden")
         elsewhere = clusters & apart
-        kl, dense = (here["forbidden_kl"].sel(model=m).values for m in ("forbidden", "dense"))
-        of = evidence.using("ablation/forbidden_kl")
-        against = of.compare(name, kl, dense, "forbidden over dense")
-        shown = of.band(f"{name}_kl", kl, "over seeds, forbidden")
+        least = resolution(evidence.datasets, PHASES[name], measure)
+        lost, dense = (
+            np.maximum(here[variable].sel(model=m).values, least) for m in ("forbidden", "dense")
+        )
+        of = evidence.using(f"ablation/{variable}")
+        against = of.compare(name, lost, dense, "forbidden over dense")
+        shown = of.band(f"{name}_forbidden", lost, "over seeds, forbidden")
+        evidence.effect(f"forbidden over dense at the {name}", lost / dense)
         of = evidence.using("ablation/found", prefix=name)
         units = of.note("units", elsewhere.size, "units of all seeds, forbidden")
         of = evidence.using("ablation/found", "ablation/overlap", prefix=name)
@@ -128,7 +147,7 @@ def _reform(evidence: Evidence) -> str:
         how = "share of units with a cluster that shares no site with the dense one, forbidden"
         formed.append(of.note("elsewhere", elsewhere.mean(), how) >= _ELSEWHERE)
         evidence.case(
-            f"{name}: {count:g} of {units:g} units have a cluster elsewhere, KL {shown}, {against} "
+            f"{name}: {count:g} of {units:g} units have a cluster elsewhere, {shown}, {against} "
             "times the dense one",
             formed[-1] and against.ratio <= COMPARABLE,
         )
@@ -155,6 +174,8 @@ def _not_fixed(evidence: Evidence) -> str:
             moved = apart[clusters & before]
             how = f"share of clusters that share no site with the dense one, {model}"
             shares[model] = of.note(model, moved.mean() if moved.size else 0.0, how)
+            if model == "control" and moved.size:
+                evidence.effect(f"clusters of the control that moved at the {name}", moved)
         evidence.case(
             f"{name}: {shares['forbidden']:.0%} of the clusters moved where their place was "
             f"forbidden, {shares['control']:.0%} where others were",

@@ -112,6 +112,29 @@ def nearest(levels: Float64, fraction: float) -> int:
     raise InsufficientDataError(f"no level within {_NEAR:.0%} of {fraction:.0%} pruned")
 
 
+def exact_name(here: xr.Dataset, measure: str) -> str:
+    """Return the variable of a measure by sums over all states, or by samples without those."""
+    return f"{measure}_exact" if f"{measure}_exact" in here else measure
+
+
+def resolution(datasets: Datasets, ratio: float, measure: str) -> float:
+    """Return the |m| bias below which the training set cannot tell two models apart.
+
+    The relative standard error of its <|m|>, sd(|m|) / (<|m|> sqrt(shots)), from P(m) of the exact
+    state; 0 for other measures, and without the study and its number of shots.
+    """
+    name = "magnetization_distribution_reference"
+    if not measure.startswith("abs_magnetization") or not {"study", "symmetry"} <= set(datasets):
+        return 0.0
+    study, symmetry = (phase(datasets, key, ratio) for key in ("study", "symmetry"))
+    if name not in study or "shots" not in symmetry:
+        return 0.0
+    p = np.asarray(study[name].values, np.float64)
+    m = np.abs(1 - 2 * np.arange(p.size) / (p.size - 1))
+    mean = float(p @ m)
+    return float(np.sqrt((p @ m**2 - mean**2) / float(symmetry["shots"])) / mean)
+
+
 def connectable(here: xr.Dataset) -> NDArray[np.bool_]:
     """The pruned levels at which the graph can be connected, [level].
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from math import comb
 from operator import eq
@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from psiprune.core.statistics import crossing
-from psiprune.paper.claims.base import InsufficientDataError
+from psiprune.paper.claims.base import InsufficientDataError, listed
 from psiprune.paper.claims.data import (
     PHASES,
     QCP,
@@ -23,6 +23,7 @@ from psiprune.paper.claims.data import (
     has_phase,
     nearest,
     phase,
+    require,
     series,
 )
 from psiprune.paper.claims.evidence import Evidence, claim
@@ -53,6 +54,7 @@ def _exact_decay(evidence: Evidence) -> str:
         here = phase(evidence.datasets, "decay", PHASES[name])["delta_aic_reference"].dropna("size")
         for size in here["size"].values:  # those that are large enough for a fit
             delta = of.note(f"{name}_{size:g}", here.sel(size=size), f"size {size:g}, {name}")
+            evidence.effect(f"difference of AIC at the {name}, N = {size:g}", delta)
             evidence.case(f"{name}, N = {size:g}: {delta:+.1f}", sign * delta > _CONCLUSIVE)
     if not evidence.tests:
         raise InsufficientDataError("no size has three distances within a quarter of the chain")
@@ -70,8 +72,10 @@ def _to_exponential(evidence: Evidence) -> str:
     20 sites and otherwise weighted by the errors of the samples. Holds if AIC prefers the power law
     by more than 2 in two thirds of the dense RBMs, and the exponential by more than 2 (median of
     the last three levels at which the graph can be connected) in two thirds of the pruned ones, at
-    every size with enough data; in part if at half of the sizes or more. For a perfect model of the
-    critical state with 10^5 draws the power law is rejected in less than 5 % of all cases.
+    every size with enough data; in part if at half of the sizes or more. Reported next to it: from
+    where on most are exponential, and whether the graphs are connected there and at the end. For a
+    perfect model of the critical state with 10^5 draws the power law is rejected in less than 5 %
+    of all cases.
     """
     here = phase(evidence.datasets, "decay", QCP)
     for size in here["size"].values:
@@ -94,11 +98,13 @@ def _to_exponential(evidence: Evidence) -> str:
         dense = of.note("dense", np.median(before), f"median over seeds, {at}, level 0")
         pruned = of.note("late", np.median(after), f"median over seeds, {at}, of the {end}")
         exact = of.note("exact", study["delta_aic_reference"], at, "decay/delta_aic_reference")
+        evidence.effect(f"RBMs with an exponential at the end, N = {size:g}", after > _CONCLUSIVE)
+        beside = _connectivity(evidence, float(size), delta, last)
         basis = "samples" if float(study["sampled"]) else "sums over all states"
         evidence.case(
             f"N = {size:g} ({len(before)} seeds, {basis}): power law in {algebraic:.0%} of the "
             f"dense RBMs (median difference {dense:+.1f}; exact state {exact:+.1f}), exponential "
-            f"in {exponential:.0%} at the end ({pruned:+.1f})",
+            f"in {exponential:.0%} at the end ({pruned:+.1f}){beside}",
             algebraic >= _MOST and exponential >= _MOST,
         )
     if not evidence.tests:
@@ -106,6 +112,45 @@ def _to_exponential(evidence: Evidence) -> str:
             f"no size has {FEW} seeds whose decays can be told apart, dense and at the end"
         )
     return f"Difference of AIC, below 0 for a power law. {evidence.text}."
+
+
+def _connectivity(evidence: Evidence, size: float, delta: Float64, last: NDArray[np.intp]) -> str:
+    """From where on most decays are exponential, and how connected the graphs are, as text.
+
+    Args:
+        evidence: to record in.
+        size: N.
+        delta: difference of AIC, [seed, level].
+        last: the levels that "the end" is.
+    """
+    keys = [
+        key for key in all_sizes(evidence.datasets) if evidence.datasets[key].attrs["sites"] == size
+    ]
+    if not keys:
+        return ""
+    here = phase(evidence.datasets, keys[0], QCP)
+    require(here, "components")
+    parts, levels = series(here, "components", "level"), fractions(here)
+    of = evidence.using(f"{keys[0]}/components", suffix=f"{size:g}")
+    connected = of.note("connected", np.mean(parts[:, last] == 1), "share of graphs at the end")
+    pieces = of.note("pieces", np.median(parts[:, last]), "median of the components at the end")
+    text = f", where {connected:.0%} of the graphs are connected (median of {pieces:g} pieces)"
+    known = delta[:, : len(levels)]
+    turned = [k for k in range(1, last[-1] + 1) if _mostly(known[:, k] > _CONCLUSIVE, known[:, k])]
+    if not turned:
+        return text
+    first = turned[0]
+    of_delta = evidence.using("decay/delta_aic", f"{keys[0]}/fraction_pruned", suffix=f"{size:g}")
+    how = "first fraction pruned at which two thirds of the RBMs are above 2"
+    pruned = of_delta.note("turns", levels[first], how)
+    then = of.note("connected_then", np.mean(parts[:, first] == 1), f"share at level {first}")
+    return f"{text}; in most from {pruned:.0%} pruned on, with {then:.0%} connected"
+
+
+def _mostly(exponential: NDArray[np.bool_], delta: Float64) -> bool:
+    """Whether two thirds of the decays that can be told apart are exponential."""
+    known = np.isfinite(delta)
+    return bool(known.sum() >= FEW and exponential[known].mean() >= _MOST)
 
 
 def _last_levels(levels: Float64, sites: float) -> NDArray[np.intp]:
@@ -127,10 +172,15 @@ def _damage_at(here: xr.Dataset, damage: float) -> Float64:
     Relative to the dense RBM of the same seed, not to the exact state: a larger RBM may be less
     accurate from the start, which is not an effect of pruning.
     """
-    c = series(here, "correlation", "level", "distance")
-    changed = np.sqrt(np.mean((c - c[:, :1]) ** 2, axis=2) / np.mean(c[:, :1] ** 2, axis=2))
     levels = fractions(here)
-    return np.array([crossing(levels, row, damage) for row in changed])
+    return np.array([crossing(levels, row, damage) for row in _changes(here)])
+
+
+def _changes(here: xr.Dataset) -> Float64:
+    """Relative change of C(d) since the dense RBM, by roots of mean squares, [seed, level]."""
+    c = series(here, "correlation", "level", "distance")
+    change = np.sqrt(np.mean((c - c[:, :1]) ** 2, axis=2) / np.mean(c[:, :1] ** 2, axis=2))
+    return np.asarray(change, np.float64)
 
 
 def _disconnected_at(here: xr.Dataset, _: float) -> Float64:
@@ -180,6 +230,11 @@ def _larger_later(
             how = f"smallest possible p of {len(b)} seeds against {few}: 1 / C({total}, {few})"
             least = of.note(f"{sizes[large]}_least_p", 1 / comb(total, few), how)
             passed.append(p <= ALPHA and middle[large] >= middle[small] + _APART)
+            evidence.effect(
+                f"RBMs of N = {sizes[large]} later than the median of N = {sizes[small]}"
+                f"{f', {condition:.0%}' if condition else ''}",
+                b > np.median(a),
+            )
             shown[large] += f" ({p_text(p)}, at least {least:.2g})"
         prefix = f"{condition:.0%}: " if condition else ""
         evidence.case(f"{prefix}{', '.join(shown.values())}", *passed)
@@ -215,6 +270,81 @@ def _smaller_disconnect_first(evidence: Evidence) -> str:
     return _larger_later(evidence, _disconnected_at, (0.0,), "components", what)
 
 
+@claim("larger-stay-connected", "III A", "study", "size-*")
+def _stay_connected(evidence: Evidence) -> str:
+    """Larger systems tolerate more pruning because their graphs stay connected for longer.
+
+    Then damage comes with the loss of connection. At the critical point, for each size and 10, 20
+    and 40 % of damage to C(d): in most of the RBMs that reach it, the graph is disconnected at the
+    first level with so much. Holds if so in all cases; in part if in half. Reported next to it: by
+    which count of weights the sizes are most alike at that damage, by the largest over the smallest
+    median.
+    """
+    keys = all_sizes(evidence.datasets)
+    studies = {
+        key: evidence.at(QCP, key, FEW, "correlation", "components", "weights_kept") for key in keys
+    }
+    for damage in _DAMAGES:
+        shown = []
+        for key, here in studies.items():
+            changed, parts = _changes(here), series(here, "components", "level")
+            first = [int(np.argmax(row > damage)) for row in changed]
+            reached = np.array([bool(row.max() > damage) for row in changed])
+            if reached.sum() < FEW:
+                continue
+            apart = np.array([parts[k, level] > 1 for k, level in enumerate(first)])[reached]
+            at, size = f"{damage:g}_{here.attrs['sites']}", f"N = {here.attrs['sites']}"
+            of = evidence.using(f"{key}/correlation", f"{key}/components")
+            how = (
+                f"share of the RBMs of size {here.attrs['sites']} whose graph is disconnected then"
+            )
+            share = of.note(f"{at}_apart", apart.mean(), how)
+            evidence.effect(f"disconnected at {damage:.0%} damage, {size}", apart)
+            shown.append(f"{size} in {share:.0%}")
+            evidence.tests.append(bool(share > 0.5))
+        if shown:
+            alike = _alike_by(evidence, studies, damage)
+            evidence.case(f"{damage:.0%}: {', '.join(shown)}{alike}")
+    if not evidence.tests:
+        raise InsufficientDataError(f"no size has {FEW} RBMs that reach 10% of damage")
+    return (
+        "RBMs whose graph is disconnected once C(d) has changed by so much, "
+        f"{evidence.seeds} seeds or more. {evidence.text}."
+    )
+
+
+#: Counts of weights by which sizes are compared: weights, N and N_h -> count.
+_COUNTS: Mapping[str, Callable[[Float64, int, int], Float64]] = {
+    "weights over all": lambda kept, sites, hidden: kept / (sites * hidden),
+    "weights per hidden unit": lambda kept, sites, hidden: kept / hidden,
+    "weights beyond a tree per hidden unit": lambda kept, sites, hidden: (
+        (kept - (sites + hidden - 1)) / hidden
+    ),
+}
+
+
+def _alike_by(evidence: Evidence, studies: Mapping[str, xr.Dataset], damage: float) -> str:
+    """How far sizes are apart at a damage by each count of weights, as text; "" for one size."""
+    middles: dict[str, list[float]] = {name: [] for name in _COUNTS}
+    for here in studies.values():
+        pruned = np.median(_damage_at(here, damage))
+        sites, hidden = int(here.attrs["sites"]), int(here.attrs["hidden"])
+        if np.isfinite(pruned):
+            kept = np.asarray((1 - pruned) * sites * hidden)
+            for name, count in _COUNTS.items():
+                middles[name].append(float(count(kept, sites, hidden)))
+    if len(middles["weights over all"]) < 2:
+        return ""
+    of = evidence.using(*(f"{key}/correlation" for key in studies), prefix=f"{damage:g}")
+    parts = []
+    for name, values in middles.items():
+        how = f"largest over smallest median of {name} at {damage:.0%} of damage, over sizes"
+        apart = max(values) / min(values) if min(values) > 0 else float("inf")
+        factor = of.note(name.replace(" ", "_"), apart, how)
+        parts.append(f"{name} {factor:.2g}" if np.isfinite(factor) else f"{name} more than any")
+    return f" (sizes differ in {listed(parts)} times)"
+
+
 @claim("larger-alike", "III A", "study", "size-*")
 def _alike(evidence: Evidence) -> str:
     """eROE, mROE and the correlations of larger systems behave as those of the smaller one.
@@ -239,6 +369,10 @@ def _alike(evidence: Evidence) -> str:
             harmed, factors = _pattern(here)
             patterns[key] = harmed, sorted(factors, key=factors.__getitem__)
             label = f"{name}_{here.attrs['sites']}"
+            worst = max(factors, key=factors.__getitem__)
+            evidence.effect(
+                f"growth of {_LARGE[worst]}, {name}, N = {here.attrs['sites']}", factors[worst]
+            )
             for variable, factor in factors.items():
                 of = evidence.using(f"{key}/{variable}", prefix=label)
                 of.note(variable, factor, "growth over dense, geometric mean over levels")

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import SupportsFloat
+from itertools import chain
+from typing import SupportsFloat, TypeVar
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
 from psiprune.core.statistics import QUANTILES
-from psiprune.paper.claims.base import FAILS, HOLDS, IN_PART, Claim, Datasets, Finding
+from psiprune.paper.claims.base import (
+    FAILS,
+    HOLDS,
+    IN_PART,
+    Claim,
+    Datasets,
+    Effect,
+    Finding,
+    listed,
+)
 from psiprune.paper.claims.data import PHASES, Float64, complete_seeds, phase
-from psiprune.paper.claims.tests import Contrast, contrast, p_above
+from psiprune.paper.claims.tests import Contrast, contrast, interval_of, p_above
 from psiprune.reporting.traced import Number, significant
+
+Way = TypeVar("Way")
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,10 @@ class Evidence:
         cases: one text for each case: a phase, a size, a kind of RBM.
         tests: whether each case passes its tests.
         verdicts: what the rule decides, if not by the tests of its cases.
+        effects: what decides, each with its uncertainty.
+        readings: the verdict by each measure or reading, if there are several.
+        reading: name and title of the one that this record is of.
+        stands_for: what is in the place of a variable, in the reading of this record.
         variables: what numbers are computed from, as "dataset/variable", unless stated otherwise.
         prefix, suffix: with which the names of numbers begin and end, joined by "_".
     """
@@ -36,6 +52,10 @@ class Evidence:
     cases: list[str] = field(default_factory=list)
     tests: list[bool] = field(default_factory=list)
     verdicts: list[str] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    readings: dict[str, str] = field(default_factory=dict)
+    reading: tuple[str, str] = ("", "")
+    stands_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _seeds: list[int] = field(default_factory=list)
     variables: tuple[str, ...] = ()
     prefix: str = ""
@@ -66,8 +86,9 @@ class Evidence:
         Prefix, name and suffix of the record are joined by "_"; without a prefix, give a name.
         """
         number = float(value)
-        recorded = Number(number, significant(number), how, variables or self.variables)
-        parts = (self.prefix, name.removeprefix("_"), self.suffix)
+        sources = [self.stands_for.get(each, (each,)) for each in variables or self.variables]
+        recorded = Number(number, significant(number), how, tuple(chain(*sources)))
+        parts = (self.reading[0], self.prefix, name.removeprefix("_"), self.suffix)
         self.numbers["_".join(part for part in parts if part)] = recorded
         return number
 
@@ -115,6 +136,43 @@ class Evidence:
             self.note(f"{name}_p", p_above(values, others), how, *variables),
         )
 
+    def effect(self, what: str, values: ArrayLike) -> None:
+        """Record an effect: the median of values [seed], the share of truths [seed], or a value."""
+        found = np.asarray(values)
+        title = self.reading[1]
+        words = f"{title}: {what}" if title else what
+        self.effects.append(Effect(words, *interval_of(found), found.size))
+
+    def each(
+        self, ways: Mapping[tuple[str, str], Way], rule: Callable[[Evidence, Way], str]
+    ) -> str:
+        """Apply a rule in several ways, and decide: as all of them where they agree, else in part.
+
+        Args:
+            ways: (name, title) -> what the rule gets; numbers of each way begin with its name.
+            rule: records what it uses, decides, and returns what is measured in words.
+        """
+        texts, verdicts = [], []
+        for reading, way in ways.items():
+            own = self.separate(reading)
+            texts.append(_capital(f"{reading[1]}: {rule(own, way)}"))
+            self.readings[reading[1]] = own.verdict
+            verdicts.append(own.verdict)
+        agree = len(set(verdicts)) == 1
+        self.verdicts.append(verdicts[0] if agree else IN_PART)
+        return " ".join(texts if agree else [by_which(self.readings), *texts])
+
+    def separate(self, reading: tuple[str, str]) -> Evidence:
+        """Return a record with tests and verdict of its own, and the same numbers."""
+        return replace(self, cases=[], tests=[], verdicts=[], reading=reading)
+
+    @property
+    def verdict(self) -> str:
+        """What the rule decided, or else what its tests decide."""
+        if not self.verdicts:
+            self.decide()
+        return self.verdicts[-1]
+
     def case(self, text: str, *passed: bool) -> None:
         """Record the text of a case, and whether it passes its tests."""
         self.cases.append(text)
@@ -141,6 +199,18 @@ class Evidence:
         self.verdicts.append(HOLDS if holds else IN_PART if in_part else FAILS)
 
 
+def by_which(readings: Mapping[str, str]) -> str:
+    """Return the verdicts in a sentence: "KL and energy bias: does not hold; |m| bias: holds."."""
+    by: dict[str, list[str]] = {}
+    for title, verdict in readings.items():
+        by.setdefault(verdict, []).append(title)
+    return f"{_capital('; '.join(f'{listed(ways)}: {verdict}' for verdict, ways in by.items()))}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 #: Records what it uses in the evidence, decides the claim, and returns what is measured in words.
 Rule = Callable[[Evidence], str]
 
@@ -159,9 +229,14 @@ def claim(key: str, section: str, *needs: str, terms: str = "") -> Callable[[Rul
         def judge(datasets: Datasets) -> Finding:
             evidence = Evidence(datasets)
             measured = rule(evidence)
-            if not evidence.verdicts:
-                evidence.decide()
-            return Finding(evidence.verdicts[-1], measured, evidence.seeds, evidence.numbers)
+            return Finding(
+                evidence.verdict,
+                measured,
+                evidence.seeds,
+                evidence.numbers,
+                tuple(evidence.effects),
+                evidence.readings,
+            )
 
         return Claim(key, section, statement, words, needs, judge)
 

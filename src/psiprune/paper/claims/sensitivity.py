@@ -24,6 +24,7 @@ from psiprune.paper.claims.data import (
     series,
 )
 from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.readings import as_printed
 from psiprune.paper.claims.tests import (
     ALPHA,
     COMPARABLE,
@@ -92,7 +93,7 @@ def _cases(evidence: Evidence) -> Iterator[tuple[str, str, dict[str, Float64]]]:
 
 def _more(evidence: Evidence, *pairs: tuple[str, str]) -> str:
     """Whether the first measure of each pair is more sensitive than the second."""
-    mean = "geometric mean over levels"
+    mean, ratios = "geometric mean over levels", {}
     for name, kind, grown in _cases(evidence):
         passed, ps, factors = [], [], []
         for pair in pairs:
@@ -100,6 +101,8 @@ def _more(evidence: Evidence, *pairs: tuple[str, str]) -> str:
             label = f"{name}_{kind}_{'_to_'.join(pair)}"
             of = evidence.using(*(f"study/{_KINDS[kind][short]}" for short in pair), prefix=label)
             apart = float(np.median(one - other))
+            titles = " over that of ".join(_TITLES[short] for short in pair)
+            ratios[f"growth of {titles}, {name}, {kind}"] = np.exp(one - other)
             how = f"median over seeds of the ratio of both growths ({mean})"
             of.note("", np.exp(apart), how)
             ps.append(of.note("p", paired(one, other).p, "two-sided signed-rank test of both"))
@@ -114,6 +117,8 @@ def _more(evidence: Evidence, *pairs: tuple[str, str]) -> str:
             factors.append(text)
         p_shown = f"{'p' if len(pairs) == 1 else 'largest p'} = {max(ps):.2g}"
         evidence.case(f"{name}, {kind}: {listed(factors)} ({p_shown})", all(passed))
+    least = min(ratios, key=lambda each: float(np.median(ratios[each])))
+    evidence.effect(least, ratios[least])
     return (
         f"Growth over the dense RBM (geometric mean over levels), median of {evidence.seeds} "
         f"seeds. {evidence.text}."
@@ -121,6 +126,7 @@ def _more(evidence: Evidence, *pairs: tuple[str, str]) -> str:
 
 
 @claim("sensitivity-varies", "Abstract, IV", "study", terms=_WITH_SQUARE)
+@as_printed
 def _varies(evidence: Evidence) -> str:
     """Measures of quality differ strongly in how sensitive they are to pruning.
 
@@ -132,6 +138,8 @@ def _varies(evidence: Evidence) -> str:
         of = evidence.using(*both, prefix=f"{name}_{kind}")
         how = "ratio of the largest growth to the smallest, median over seeds"
         factor = of.note("factor", np.exp(np.median(grown[high] - grown[low])), how)
+        what = f"growth of {_TITLES[high]} over that of {_TITLES[low]}, {name}, {kind}"
+        evidence.effect(what, np.exp(grown[high] - grown[low]))
         how = "two-sided signed-rank test of the largest growth against the smallest"
         p = of.note("p", paired(grown[high], grown[low]).p, how)
         shown = f"{_TITLES[high]} over {_TITLES[low]} {factor:.2g} ({p_text(p)})"
@@ -147,6 +155,7 @@ def _varies(evidence: Evidence) -> str:
 
 
 @claim("order-most-sensitive", "III A", "study", terms=_WITH_SQUARE)
+@as_printed
 def _order_most(evidence: Evidence) -> str:
     """The order parameter is the observable most sensitive to pruning.
 
@@ -156,6 +165,7 @@ def _order_most(evidence: Evidence) -> str:
 
 
 @claim("energy-least-sensitive", "IV", "study", terms=_WITH_SQUARE)
+@as_printed
 def _energy_least(evidence: Evidence) -> str:
     """Of all physical observables the energy is the least sensitive to pruning.
 
@@ -165,6 +175,7 @@ def _energy_least(evidence: Evidence) -> str:
 
 
 @claim("order-more-than-kl", "Appendix B, Fig. 6", "study", terms=_SENSITIVITY)
+@as_printed
 def _order_more(evidence: Evidence) -> str:
     """mROE is significantly more sensitive to pruning than KL.
 
@@ -174,6 +185,7 @@ def _order_more(evidence: Evidence) -> str:
 
 
 @claim("correlation-more-than-kl", "Appendix B, Fig. 6", "study", terms=_WITH_SQUARE)
+@as_printed
 def _correlation_more(evidence: Evidence) -> str:
     """C_MSE is significantly more sensitive to pruning than KL.
 
@@ -183,6 +195,7 @@ def _correlation_more(evidence: Evidence) -> str:
 
 
 @claim("energy-less-than-kl", "Appendix B, Fig. 6", "study", terms=_SENSITIVITY)
+@as_printed
 def _energy_less(evidence: Evidence) -> str:
     """eROE is less sensitive to pruning than KL.
 
@@ -220,6 +233,9 @@ def _energy_accurate(evidence: Evidence) -> str:
     how = "last level with an energy within 1 %, else 0"
     pruned = of.note("level", fractions(here)[level], how)
     which = "last level with an energy within 1 %" if accurate.any() else "dense; at no level 1 %"
+    evidence.effect(f"<|m|> off at {pruned:.0%} pruned", series(here, order, "level")[:, level])
+    evidence.effect(f"C(d) off at {pruned:.0%} pruned", root[:, level])
+    evidence.effect(f"energy off at {pruned:.0%} pruned", series(here, energy, "level")[:, level])
     strong = [bool((accurate & (off >= _STRONG)).any()) for off in (order_off, correlation_off)]
     evidence.decide(all(strong), any(strong))
     return (
@@ -248,11 +264,13 @@ def _correlated(evidence: Evidence) -> str:
     both parts and each phase; in part if at least half are.
     """
     ranked = evidence.using("ranks/rank_correlation")
+    by_case = {}
     for name, ranks in _rank_cases(evidence, ONE_SIDED):
         for part in ranks["part"].values:
             shown, passed = [], []
             for measure in ranks["measure"].values:
                 values = ranks.sel(part=part, measure=measure).values
+                by_case[f"rank correlation of {_title(measure)} with KL, {name}, {part}"] = values
                 label, how = f"{name}_{part}_{measure}", f"median over seeds, {part}, {measure}"
                 middle = ranked.note(label, np.median(values), how)
                 how = "one-sided signed-rank test of the same against 0"
@@ -260,6 +278,8 @@ def _correlated(evidence: Evidence) -> str:
                 passed.append(p <= ALPHA and middle >= _CORRELATED)
                 shown.append(f"{middle:.2f}")
             evidence.case(f"{name}, {part}: {', '.join(shown)}", *passed)
+    least = min(by_case, key=lambda each: float(np.median(by_case[each])))
+    evidence.effect(least, by_case[least])
     titles = listed([_title(measure) for measure in evidence.datasets["ranks"]["measure"].values])
     positive, total = sum(evidence.tests), len(evidence.tests)
     ranked.note("positive", positive, "how many of all are significantly positive")
@@ -298,6 +318,9 @@ def _by_stage(evidence: Evidence) -> str:
             middle = part.median("seed").values
             spread.append(_apart(part[:, int(middle.argmax())], part[:, int(middle.argmin())]))
         largest = max(stages, key=lambda measure: stages[measure])
+        first, last = (part.sel(measure=largest).values for part in (by_part[0], by_part[-1]))
+        what = f"rank correlation of {_title(largest)} in pruning less that in training, {name}"
+        evidence.effect(what, last - first)
         of = evidence.using("ranks/rank_correlation", prefix=name)
         clear = "0 where it is not significant"
         how = f"largest median over seeds of the difference between training and pruning, {clear}"

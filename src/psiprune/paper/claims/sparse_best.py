@@ -9,49 +9,51 @@ import numpy as np
 
 from psiprune.core.statistics import paired
 from psiprune.paper.claims.base import listed
-from psiprune.paper.claims.data import PHASES, PM, QCP, TITLES, require_seeds
+from psiprune.paper.claims.data import PHASES, PM, QCP, require_seeds
 from psiprune.paper.claims.evidence import Evidence, claim
-from psiprune.paper.claims.sparse import KINDS, SPARSE, Kinds, name_of, values_of
+from psiprune.paper.claims.readings import by_measure
+from psiprune.paper.claims.sparse import KINDS, SPARSE, Kinds, name_of
 from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, TWO_SIDED
 
 #: Close: within a quarter.
 _CLOSE = 1.25
-#: Seeds of a two-sided test with three times four comparisons: 2 / 2^9 < 0.05 / 12.
-_CORRECTED = 9
-#: The same with three comparisons: 2 / 2^7 < 0.05 / 3.
+#: Seeds of a two-sided test with three comparisons: 2 / 2^7 < 0.05 / 3.
 _SEVEN = 7
 
 
 @claim("sparse-differ-by-phase", "III B, Fig. 5", "sparse")
-def _differences(evidence: Evidence) -> str:
+@by_measure
+def _differences(evidence: Evidence, measure: str) -> str:
     """The differences between sparse RBMs can be substantial, and depend on the phase.
 
-    Substantial: in at least one phase KL of the worst of sp/ss, sp/os and sc (by median) is at
-    least twice that of the best (median ratio, two-sided signed ranks p <= 0.05 / 2). Depends on
-    the phase: the ratio of some two of them differs between the critical point and the paramagnetic
+    Substantial: in at least one phase the worst of sp/ss, sp/os and sc (by median) is at least
+    twice as high as the best (median ratio, two-sided signed ranks p <= 0.05 / 2). Depends on the
+    phase: the ratio of some two of them differs between the critical point and the paramagnetic
     phase, seed by seed, by 10 % or more (signed ranks p <= 0.05 / 3). Holds if both; in part if the
     differences are substantial, but the same in both phases.
     """
-    substantial, data = [], {}
+    substantial, kinds = [], {}
     for name, ratio in PHASES.items():
-        kinds = Kinds(evidence, ratio, TWO_SIDED)
-        data[name] = kinds.data
-        order = sorted(SPARSE, key=lambda kind: float(np.median(values_of(data[name], kind))))
-        against = kinds.compare(name, order[-1], order[0])
+        kinds[name] = Kinds(evidence, ratio, TWO_SIDED, measure)
+        values = kinds[name].values
+        order = sorted(SPARSE, key=lambda kind, of=values: float(np.median(of(kind))))
+        against = kinds[name].compare(name, order[-1], order[0])
+        kinds[name].effect(order[-1], order[0], f" at the {name}")
         # One phase suffices, so there are two chances.
         clear = against.higher and against.p <= ALPHA / len(PHASES)
         substantial.append(clear and against.ratio >= COMPARABLE)
         evidence.case(f"{name}: {' < '.join(order)}, the last {against} times the first")
-    both = [seed for seed in data["QCP"]["seed"].values if seed in data["PM"]["seed"].values]
+    one, other = (here.data["seed"].values for here in kinds.values())
+    both, *places = np.intersect1d(one, other, return_indices=True)
     require_seeds(len(both), _SEVEN)
     depends = []
     pairs = list(combinations(SPARSE, 2))
     for a, b in pairs:
         qcp, pm = (
-            np.log(values_of(here, a) / values_of(here, b))
-            for here in (data[name].sel(seed=both) for name in PHASES)
+            np.log(here.values(a) / here.values(b))[place]
+            for here, place in zip(kinds.values(), places, strict=True)
         )
-        of = evidence.using("sparse/kl", prefix=f"{name_of(a)}_to_{name_of(b)}_phases")
+        of = evidence.using(f"sparse/{measure}", prefix=f"{name_of(a)}_to_{name_of(b)}_phases")
         how = f"median over seeds of {a} over {b} at the QCP over the same in the PM phase"
         apart = of.note("", np.exp(np.median(qcp - pm)), how)
         how = "two-sided signed-rank test of the logarithms of the same"
@@ -60,130 +62,118 @@ def _differences(evidence: Evidence) -> str:
             depends.append(f"{a} over {b}")
     evidence.decide(any(substantial) and bool(depends), any(substantial))
     return (
-        f"By median KL of {evidence.seeds} seeds. {evidence.text}. Ratios that differ between the "
+        f"By medians of {evidence.seeds} seeds. {evidence.text}. Ratios that differ between the "
         f"phases: {listed(depends)}."
     )
 
 
-def _extreme(evidence: Evidence, ratio: float, kind: str, among: Sequence[str], sign: int) -> str:
+def _extreme(
+    evidence: Evidence, ratio: float, measure: str, kind: str, among: Sequence[str], sign: int
+) -> str:
     """Whether one kind is the best (sign -1) or the worst (+1) among these."""
-    kinds = Kinds(evidence, ratio, TWO_SIDED)
+    kinds = Kinds(evidence, ratio, TWO_SIDED, measure)
     others = [other for other in among if other != kind]
-    first = []
-    for measure, title in TITLES.items():
-        medians = {
-            other: sign * kinds.median(other, measure, f"{measure}_{name_of(other)}")
-            for other in among
-        }
-        if all(medians[kind] > medians[other] for other in others):
-            first.append(title)
-    shown = kinds.band(kind, f"kl_{name_of(kind)}")
+    medians = {other: sign * kinds.median(other) for other in among}
+    first = max(medians, key=lambda each: medians[each])
+    second = max(others, key=lambda each: medians[each])
+    kinds.effect(kind, second, "")
     compared = {other: kinds.compare(f"to_{name_of(other)}", kind, other) for other in others}
     clear = [found.higher if sign > 0 else found.lower for found in compared.values()]
-    most = 2 * len(first) > len(TITLES) and 2 * sum(clear) >= len(clear)
     ratios = listed([f"{found} of {other}" for other, found in compared.items()])
-    evidence.decide(TITLES["kl"] in first and most and all(clear), TITLES["kl"] in first and most)
+    is_first = medians[kind] > medians[second]
+    evidence.decide(is_first and all(clear), is_first and 2 * sum(clear) >= len(clear))
     return (
-        f"KL of {kind}: {shown}, {evidence.seeds} seeds; ratio {ratios}. It has the "
-        f"{'highest' if sign > 0 else 'lowest'} median of {listed(first)}."
+        f"{kind} {kinds.band(kind)}, {evidence.seeds} seeds; ratio {ratios}; the "
+        f"{'highest' if sign > 0 else 'lowest'} median is that of {first}."
     )
 
 
 @claim("pm-ss-best", "III B, Fig. 5", "sparse")
-def _pm_ss_best(evidence: Evidence) -> str:
+@by_measure
+def _pm_ss_best(evidence: Evidence, measure: str) -> str:
     """In the paramagnetic phase sp/ss attains the smallest errors.
 
-    Of dense, pruned, sp/ss, sp/os and sc. Holds if it has the lowest median of KL and of at least
-    three of the five exact measures, and its KL is lower than that of each other kind by 10 % or
-    more (median ratio, two-sided signed ranks p <= 0.05); in part if that is so against half of
-    them.
+    Of dense, pruned, sp/ss, sp/os and sc. Holds if it has the lowest median, and is lower than each
+    other kind by 10 % or more (median ratio, two-sided signed ranks p <= 0.05); in part if that is
+    so against half of them.
     """
-    return _extreme(evidence, PM, "sp/ss", KINDS, -1)
+    return _extreme(evidence, PM, measure, "sp/ss", KINDS, -1)
 
 
 @claim("pm-ss-beats-dense", "III B, Fig. 5", "sparse")
-def _beats_dense(evidence: Evidence) -> str:
+@by_measure
+def _beats_dense(evidence: Evidence, measure: str) -> str:
     """In the paramagnetic phase sp/ss is better than even the dense RBM.
 
-    Holds if its KL is lower by 10 % or more (median ratio, two-sided signed ranks p <= 0.05) and no
-    other exact measure is higher by the same test; in part if KL is lower and another measure
-    higher.
+    Holds if it is lower by 10 % or more (median ratio, two-sided signed ranks p <= 0.05).
     """
-    kinds = Kinds(evidence, PM, TWO_SIDED)
-    found = {measure: kinds.compare(measure, "sp/ss", "dense", measure) for measure in TITLES}
+    kinds = Kinds(evidence, PM, TWO_SIDED, measure)
+    found = kinds.compare("", "sp/ss", "dense")
+    kinds.effect("sp/ss", "dense", "")
     lower = kinds.values("sp/ss") < kinds.values("dense")
-    wins = kinds.evidence.note("wins", lower.sum(), "seeds with the lower KL")
-    ratios = listed([f"{TITLES[measure]} {against}" for measure, against in found.items()])
-    evidence.decide(
-        found["kl"].lower and not any(against.higher for against in found.values()),
-        found["kl"].lower,
-    )
-    return f"sp/ss over dense: {ratios}; lower KL in {wins:g} of {evidence.seeds} seeds."
+    wins = kinds.evidence.note("wins", lower.sum(), "seeds in which sp/ss is lower")
+    evidence.decide(found.lower)
+    return f"sp/ss over dense {found}; lower in {wins:g} of {evidence.seeds} seeds."
 
 
 @claim("pm-os-worst", "III B, Fig. 5", "sparse")
-def _pm_os_worst(evidence: Evidence) -> str:
+@by_measure
+def _pm_os_worst(evidence: Evidence, measure: str) -> str:
     """In the paramagnetic phase sp/os is the worst sparsity pattern.
 
-    Of sp/ss, sp/os and sc. Holds if it has the highest median of KL and of at least three of the
-    five exact measures, and its KL is higher than that of each other by 10 % or more (median ratio,
-    two-sided signed ranks p <= 0.05); in part if that is so against half of them.
+    Of sp/ss, sp/os and sc. Holds if it has the highest median, and is higher than each other by
+    10 % or more (median ratio, two-sided signed ranks p <= 0.05); in part if that is so against
+    half of them.
     """
-    return _extreme(evidence, PM, "sp/os", SPARSE, 1)
+    return _extreme(evidence, PM, measure, "sp/os", SPARSE, 1)
 
 
 @claim("qcp-none-beats-pruned", "III B, Fig. 5", "sparse")
-def _none_beats_pruned(evidence: Evidence) -> str:
+@by_measure
+def _none_beats_pruned(evidence: Evidence, measure: str) -> str:
     """At the critical point no sparse RBM is better than the pruned one.
 
-    Fails if the KL of sp/ss, sp/os or sc is lower than that of pruned by 10 % or more (median
-    ratio, two-sided signed ranks p <= 0.05 / 3); holds in part if another exact measure is
-    (p <= 0.05 / 12); else holds.
+    Fails if sp/ss, sp/os or sc is lower than pruned by 10 % or more (median ratio, two-sided signed
+    ranks p <= 0.05 / 3); else holds.
     """
-    kl_beaten, better = False, []
-    kinds = Kinds(evidence, QCP, _CORRECTED)
-    others = len(SPARSE) * (len(TITLES) - 1)
-    for kind in SPARSE:
-        for measure, title in TITLES.items():
-            against = kinds.compare(f"{name_of(kind)}_{measure}", kind, "pruned", measure)
-            # KL of the three kinds is the main statement, the other comparisons are secondary.
-            if measure == "kl":
-                kl_beaten |= against.lower and against.p <= ALPHA / len(SPARSE)
-                evidence.case(f"{kind} {against}")
-            elif against.lower and against.p <= ALPHA / others:
-                better.append(f"{kind} in {title}")
-    evidence.decide(not kl_beaten and not better, not kl_beaten)
-    return (
-        f"KL over that of pruned, median of {evidence.seeds} seeds: {listed(evidence.cases)}. "
-        f"Better in another measure: {listed(better)}."
-    )
+    kinds = Kinds(evidence, QCP, _SEVEN, measure)
+    found = {kind: kinds.compare(name_of(kind), kind, "pruned") for kind in SPARSE}
+    kinds.effect(min(found, key=lambda kind: found[kind].ratio), "pruned", "")
+    for kind, against in found.items():
+        beats = against.lower and against.p <= ALPHA / len(SPARSE)
+        evidence.case(f"{kind} {against}", not beats)
+    evidence.decide(all(evidence.tests))
+    return f"Over that of pruned, median of {evidence.seeds} seeds: {listed(evidence.cases)}."
 
 
 @claim("qcp-ss-close", "III B, Fig. 5", "sparse")
-def _close(evidence: Evidence) -> str:
+@by_measure
+def _close(evidence: Evidence, measure: str) -> str:
     """At the critical point sp/ss comes close to the pruned RBM.
 
-    Holds if its KL is at most 1.25 times that of pruned (median of the ratio over seeds), and no
+    Holds if it is at most 1.25 times as high as pruned (median of the ratio over seeds), and no
     further from it than sp/os and sc; in part if at most twice.
     """
-    kinds = Kinds(evidence, QCP, FEW)
+    kinds = Kinds(evidence, QCP, FEW, measure)
     found = {kind: kinds.compare(name_of(kind), kind, "pruned") for kind in SPARSE}
+    kinds.effect("sp/ss", "pruned", "")
     ratio = found["sp/ss"].ratio
     away = {kind: abs(np.log(against.ratio)) for kind, against in found.items()}
     nearest = away["sp/ss"] <= min(away["sp/os"], away["sc"])
     evidence.decide(ratio <= _CLOSE and nearest, ratio <= COMPARABLE)
     return (
-        f"KL over that of pruned, median of {evidence.seeds} seeds: "
+        f"Over that of pruned, median of {evidence.seeds} seeds: "
         f"{listed([f'{kind} {against}' for kind, against in found.items()])}."
     )
 
 
 @claim("qcp-sc-worst", "III B, Fig. 5", "sparse")
-def _qcp_sc_worst(evidence: Evidence) -> str:
+@by_measure
+def _qcp_sc_worst(evidence: Evidence, measure: str) -> str:
     """At the critical point sc is the worst sparsity pattern.
 
-    Of sp/ss, sp/os and sc. Holds if it has the highest median of KL and of at least three of the
-    five exact measures, and its KL is higher than that of each other by 10 % or more (median ratio,
-    two-sided signed ranks p <= 0.05); in part if that is so against half of them.
+    Of sp/ss, sp/os and sc. Holds if it has the highest median, and is higher than each other by
+    10 % or more (median ratio, two-sided signed ranks p <= 0.05); in part if that is so against
+    half of them.
     """
-    return _extreme(evidence, QCP, "sc", SPARSE, 1)
+    return _extreme(evidence, QCP, measure, "sc", SPARSE, 1)

@@ -69,6 +69,7 @@ def _necessarily(evidence: Evidence) -> str:
     apart, of = parts[:, _STEP] > 1, evidence.using("study/components")
     count = of.note("in_parts_count", apart.sum(), f"RBMs at level {_STEP}")
     of.note("in_parts", apart.mean(), f"share of RBMs at level {_STEP}")
+    evidence.effect("disconnected RBMs at step 18", apart)
     evidence.decide(first == _STEP and bool((parts[:, first:] > 1).all()))
     return (
         f"A connected graph of {PAPER_SITES + PAPER_HIDDEN} units has at least {needed:g} weights, "
@@ -100,6 +101,7 @@ def _where(evidence: Evidence) -> str:
         "at_18", (first == _STEP).mean(), "share of RBMs first disconnected at level 18"
     )
     of.note("median", np.median(first), "median of the first disconnected level")
+    evidence.effect("RBMs first disconnected at step 18", first == _STEP)
     evidence.decide(share >= _NEARLY_ALL, share >= _MOST)
     return (
         f"Of {len(parts)} RBMs in all phases the graph first is disconnected: "
@@ -140,6 +142,7 @@ def _few_large(evidence: Evidence) -> str:
     graph = evidence.note("graph", ratios[0], f"{how}, level 0", "graph/weights")
     shown = of.band("all", ratios, f"over dense RBMs of the {how}")
     share = of.note("share", np.mean(ratios >= _LARGE), "share of the dense RBMs with 5 or more")
+    evidence.effect("large weights over the others", ratios)
     evidence.decide(share >= _NEARLY_ALL, share >= _MOST)
     return (
         f"The 3 N_h largest weights are {graph:.3g} times the others in the graph of Fig. 1, and "
@@ -210,6 +213,8 @@ def _one_cluster(evidence: Evidence) -> str:
         for w, n in zip(*np.unique(width, return_counts=True), strict=True):
             of.note(f"width_{w}", n, f"units of all seeds whose best width is {w}")
             widths.append(f"{n} have {w}")
+        evidence.effect(f"units with a cluster at the {name}", found.ravel())
+        evidence.effect(f"units with a best width of 3 at the {name}", (width == _WIDTH).ravel())
         half.append(share >= _MOST)
         one.append(single >= _NEARLY_ALL)
         three.append(wide >= _MOST)

@@ -22,6 +22,8 @@ ALPHA = 0.05
 MATTERS = 1.1
 #: Up to this ratio two errors are of comparable size; beyond it, one is harmed.
 COMPARABLE = 2.0
+#: Confidence of the intervals that are reported with effects: one standard error.
+_SURE = 0.6827
 #: Fewest seeds of a rule on medians and ranges.
 FEW = 3
 #: Fewest seeds whose signed ranks can reach ALPHA: p is 2^-n at least, two-sided 2 / 2^n.
@@ -75,6 +77,63 @@ def p_larger(values: ArrayLike, others: ArrayLike) -> float:
 
     dealt = PermutationMethod(n_resamples=10_000, rng=generator_for(0, Stream.CLAIM_PERMUTATIONS))
     return float(mannwhitneyu(values, others, alternative="greater", method=dealt).pvalue)
+
+
+class Interval(NamedTuple):
+    """A median or a share, and its 68 % confidence interval; NaN without one."""
+
+    value: float
+    low: float
+    high: float
+
+
+def interval_of(values: ArrayLike) -> Interval:
+    """Return the median of values [seed], or the share of truths [seed], with its interval.
+
+    Of a median by interpolated order statistics, which assume nothing of the distribution
+    (Hettmansperger & Sheather, Stat. Probab. Lett. 4, 75 (1986)); of two values their range. Of a
+    share by Wilson's score interval. A single value has none.
+    """
+    found = np.asarray(values)
+    if found.size < 2:
+        return Interval(float(found.item()), float("nan"), float("nan"))
+    if found.dtype == bool:
+        return _share(int(found.sum()), found.size)
+    from scipy.stats import binom
+
+    x, n = np.sort(found.astype(np.float64)), found.size
+    # x[d - 1] to x[n - d] has the coverage 1 - 2 P(B < d) with B binomial(n, 1/2).
+    depths = np.arange(1, n // 2 + 1)
+    coverage = 1 - 2 * binom.cdf(depths - 1, n, 0.5)
+    wide = np.flatnonzero(coverage >= _SURE)
+    middle = float(np.median(x))
+    if not len(wide):
+        return Interval(middle, float(x[0]), float(x[-1]))
+    d = int(depths[wide[-1]])
+    inner = float(1 - 2 * binom.cdf(d, n, 0.5))
+    over = (coverage[d - 1] - _SURE) / (coverage[d - 1] - inner)
+    share = (n - d) * over / (d + (n - 2 * d) * over)
+    low, high = (
+        outer if outer == next_in else (1 - share) * outer + share * next_in
+        for outer, next_in in ((x[d - 1], x[d]), (x[n - d], x[n - d - 1]))
+    )
+    return Interval(middle, float(low), float(high))
+
+
+def _share(count: int, total: int) -> Interval:
+    """A share with Wilson's interval of one standard error: (s + 1/2n -+ ...) / (1 + 1/n)."""
+    share = count / total
+    centre = (share + 0.5 / total) / (1 + 1 / total)
+    half = np.sqrt(share * (1 - share) / total + 0.25 / total**2) / (1 + 1 / total)
+    return Interval(share, float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+
+
+def p_more_often(count: int, total: int, other: int, others: int) -> float:
+    """One-sided p-value of Fisher's exact test that `count` of `total` is no larger a share."""
+    from scipy.stats import fisher_exact
+
+    table = [[count, total - count], [other, others - other]]
+    return float(fisher_exact(table, alternative="greater").pvalue)
 
 
 def p_text(p: float) -> str:

@@ -6,18 +6,22 @@ import numpy as np
 import xarray as xr
 
 from psiprune.core.statistics import crossing
-from psiprune.paper.claims.base import InsufficientDataError, listed
+from psiprune.paper.claims.base import Datasets, InsufficientDataError, listed
 from psiprune.paper.claims.data import (
     PHASES,
     QCP,
     Float64,
+    exact_name,
     fractions,
     has_phase,
     nearest,
+    phase,
     require_seeds,
+    resolution,
     series,
 )
 from psiprune.paper.claims.evidence import Evidence, claim
+from psiprune.paper.claims.readings import by_measure
 from psiprune.paper.claims.tests import ALPHA, COMPARABLE, FEW, MATTERS, TWO_SIDED, contrast, p_text
 
 #: The paper's physical quantities by sums over all states: name, title, variable, that of its
@@ -47,6 +51,7 @@ def _small_amount(evidence: Evidence) -> str:
     C_MSE); in part if two have risen significantly by 10 %.
     """
     names = [name for _, _, *variables, _ in _PHYSICAL for name in variables]
+    ratios = {}
     here = evidence.at(QCP, "study", _CORRECTED, *names)
     levels = fractions(here)
     level = nearest(levels, 1 / 3)
@@ -57,6 +62,7 @@ def _small_amount(evidence: Evidence) -> str:
         now, dense = values[:, level], values[:, 0]
         shown = evidence.band(name, now, f"over seeds at {at}", source)
         ratio, p = evidence.compare_above(name, now, dense, f"{at} over level 0", source)
+        ratios[title] = now / dense
         floor = factor * float(here[floor_name].isel(level=level).median("seed"))
         evidence.note(f"{name}_floor", floor, f"{factor:g} times, at {at}", f"study/{floor_name}")
         if p <= ALPHA / len(_PHYSICAL) and ratio >= MATTERS:
@@ -65,6 +71,8 @@ def _small_amount(evidence: Evidence) -> str:
                 lost.append(title)
         evidence.case(f"{title} {shown}, {ratio:.2g} times ({p_text(p)}; floor {floor:.2g})")
     pruned = evidence.note("level", levels[level], at, "study/fraction_pruned")
+    worst = max(ratios, key=lambda title: float(np.median(ratios[title])))
+    evidence.effect(f"{worst} at {pruned:.1%} pruned over dense", ratios[worst])
     evidence.decide(bool(lost), 2 * len(rising) >= len(_PHYSICAL))
     return (
         f"At {pruned:.1%} pruned, exact values of {evidence.seeds} seeds and their ratio to dense: "
@@ -73,79 +81,111 @@ def _small_amount(evidence: Evidence) -> str:
 
 
 @claim("threshold-differs", "Abstract, III A", "study")
-def _phases_differ(evidence: Evidence) -> str:
+@by_measure
+def _phases_differ(evidence: Evidence, measure: str) -> str:
     """Where accuracy starts to degrade differs much between the phases, and comes earlier at the
     critical point.
 
-    The fraction pruned at which the KL of each RBM has doubled. Holds if that of the paramagnetic
-    phase lies at least 10 points higher in the median over seeds, two-sided signed ranks p <= 0.05;
-    in part if significantly higher, but by less.
+    The fraction pruned at which the measure of each RBM has doubled; if it never has, the last
+    level. Holds if that of the paramagnetic phase lies at least 10 points higher in the median over
+    seeds, two-sided signed ranks p <= 0.05; in part if significantly higher, but by less.
     """
-    studies = dict(evidence.phases("study", TWO_SIDED, "kl"))
-    seeds = np.intersect1d(studies["QCP"]["seed"].values, studies["PM"]["seed"].values)
-    require_seeds(len(seeds), TWO_SIDED)
-    evidence.count_seeds(len(seeds))
-    of = (
-        "over seeds of the fraction pruned at which it first exceeds twice its dense value, "
-        "interpolated; at most the last level"
-    )
+    studies = dict(evidence.phases("study", TWO_SIDED, "fraction_pruned"))
     doubled = {}
     for name, here in studies.items():
-        doubled[name] = doubled_at(here.sel(seed=seeds), "kl")
-        both = "study/kl", "study/fraction_pruned"
-        shown = evidence.band(f"{name}_doubled", doubled[name], of, *both, form=".0%")
+        variable = exact_name(here, measure)
+        known = evidence.complete(here, TWO_SIDED, variable)
+        values = xr.DataArray(
+            _doubled_at(evidence.datasets, "study", PHASES[name], measure, known), dims="seed"
+        )
+        doubled[name] = values.assign_coords(seed=known["seed"])
+        both = f"study/{variable}", "study/fraction_pruned"
+        shown = _when(evidence, f"{name}_doubled", doubled[name].values, known, *both)
         evidence.case(f"{shown} at the {name}")
-    kl = evidence.using("study/kl")
-    p = contrast(doubled["PM"], doubled["QCP"]).p
-    kl.note("p", p, "two-sided signed-rank test of PM against QCP")
-    difference = np.median(doubled["PM"] - doubled["QCP"])
-    apart = kl.note("apart", difference, "median over seeds of PM less QCP")
+    qcp, pm = xr.align(doubled["QCP"], doubled["PM"])
+    require_seeds(qcp.size, TWO_SIDED)
+    evidence.count_seeds(qcp.size)
+    # It lies beyond the last level where it never has: as a lower limit that is safe for the PM.
+    ends = {name: float(fractions(here)[-1]) for name, here in studies.items()}
+    early, late = np.minimum(qcp.values, ends["QCP"]), np.minimum(pm.values, ends["PM"])
+    of = evidence.using(f"study/{exact_name(studies['QCP'], measure)}")
+    p = contrast(late, early).p
+    of.note("p", p, "two-sided signed-rank test of PM against QCP")
+    apart = of.note("apart", np.median(late - early), "median over seeds of PM less QCP")
+    evidence.effect("fraction pruned at which it has doubled, PM less QCP", late - early)
     higher = p <= ALPHA and apart > 0
     evidence.decide(higher and apart >= _APART, higher)
     return (
-        f"KL has doubled at {listed(evidence.cases)} of the weights pruned; {apart:.0%} apart "
-        f"({p_text(p)}, {evidence.seeds} seeds)."
+        f"Doubled {listed(evidence.cases)}; {apart:.0%} apart ({p_text(p)}, {evidence.seeds} "
+        "seeds)."
     )
 
 
-def doubled_at(here: xr.Dataset, name: str) -> Float64:
-    """The fraction pruned at which a measure has first doubled, [seed]; at most the last level."""
-    levels, values = fractions(here), series(here, name, "level")
-    crossings = [crossing(levels, row, COMPARABLE * row[0]) for row in values]
-    return np.minimum(crossings, levels[-1])
+def _doubled_at(
+    datasets: Datasets, key: str, ratio: float, measure: str, here: xr.Dataset
+) -> Float64:
+    """The fraction pruned at which a measure has first doubled, [seed]; infinite if it never has.
+
+    |m| biases below what the training set resolves count as that.
+    """
+    least = resolution(datasets, ratio, measure)
+    values = np.maximum(series(here, exact_name(here, measure), "level"), least)
+    levels = fractions(here)
+    return np.array([crossing(levels, row, COMPARABLE * row[0]) for row in values])
+
+
+def _when(
+    evidence: Evidence, name: str, doubled: Float64, here: xr.Dataset, *variables: str
+) -> str:
+    """Record the median of when it has doubled, and return it as text: "at 52%"."""
+    how = "median over seeds of the fraction pruned at which it first exceeds twice its dense value"
+    middle = evidence.note(name, np.median(doubled), f"{how}, interpolated", *variables)
+    if np.isfinite(middle):
+        return f"at {middle:.0%}"
+    last = evidence.note(f"{name}_end", fractions(here)[-1], "last level", "study/fraction_pruned")
+    return f"not up to {last:.0%}"
 
 
 @claim("schedules-alike", "Appendix A", "study", "schedule-*")
-def _schedules(evidence: Evidence) -> str:
+@by_measure
+def _schedules(evidence: Evidence, measure: str) -> str:
     """Removing 10 to 40 % in the first step and 5 % in later steps makes no qualitative difference.
 
-    The fraction pruned at which KL, and exact C_MSE, has doubled, median over seeds, as far as the
-    shortest schedule goes. Holds if that of every schedule lies within 10 points of that of the
-    main study, in every phase; in part if at least half do.
+    The fraction pruned at which the measure has doubled, median over seeds, as far as the shortest
+    schedule goes. Holds if for every schedule and phase it lies within 10 points of that of the
+    main study, or both have not doubled; in part if for at least half of them.
     """
     datasets = evidence.datasets
     keys = ["study", *sorted(key for key in datasets if key.startswith("schedule-"))]
+    apart: dict[str, float] = {}
     for name, ratio in PHASES.items():
         if not all(has_phase(datasets, key, ratio) for key in keys):
             continue
-        for variable, title in (("kl", "KL"), ("correlation_mse_exact", "C_MSE")):
-            studies = {key: evidence.at(ratio, key, FEW, variable) for key in keys}
-            # All schedules are compared as far as the shortest of them goes.
-            last = min(float(fractions(here)[-1]) for here in studies.values())
-            doubled = []
-            for key, here in studies.items():
-                how = "median over seeds of the fraction pruned at which it has doubled"
-                middle = np.median(np.minimum(doubled_at(here, variable), last))
-                sources = f"{key}/{variable}", f"{key}/fraction_pruned"
-                doubled.append(evidence.note(f"{name}_{variable}_{key}", middle, how, *sources))
-            evidence.case(
-                f"{title} at the {name} {doubled[0]:.0%} (others "
-                f"{listed([f'{other:.0%}' for other in doubled[1:]])})",
-                *(abs(other - doubled[0]) < _APART for other in doubled[1:]),
-            )
+        studies = {}
+        for key in keys:
+            variable = exact_name(phase(datasets, key, ratio), measure)
+            studies[key] = evidence.at(ratio, key, FEW, variable)
+        # All schedules are compared as far as the shortest of them goes.
+        last = min(float(fractions(here)[-1]) for here in studies.values())
+        middle, shown = {}, {}
+        for key, here in studies.items():
+            doubled = _doubled_at(datasets, key, ratio, measure, here)
+            doubled = np.where(doubled <= last, doubled, np.inf)
+            middle[key] = float(np.median(doubled))
+            sources = f"{key}/{exact_name(here, measure)}", f"{key}/fraction_pruned"
+            shown[key] = _when(evidence, f"{name}_{key}", doubled, here, *sources)
+            if key != "study":
+                both = middle[key] == middle["study"]
+                apart[f"{key}, {name}"] = 0.0 if both else abs(middle[key] - middle["study"])
+        evidence.case(
+            f"{name} {shown.pop('study')} (others {listed(list(shown.values()))})",
+            *(value < _APART for case, value in apart.items() if case.endswith(f", {name}")),
+        )
     if not evidence.tests:
         raise InsufficientDataError("study and schedules have no phase of the paper in common")
+    largest = max(apart, key=lambda case: apart[case])
+    evidence.effect(f"largest difference from the main study ({largest})", apart[largest])
     return (
-        f"Fraction pruned at which a measure has doubled, median over {evidence.seeds} seeds or "
-        f"more: {listed(evidence.cases)}."
+        f"Fraction pruned at which it has doubled, median over {evidence.seeds} seeds or more: "
+        f"{listed(evidence.cases)}."
     )

@@ -52,6 +52,7 @@ def _abs_m(evidence: Evidence) -> str:
         evidence.note(label, _of_data(evidence, name), "at the QCP", f"study/{name}")
         for label, name in zip(("data", "exact"), _ABS_M_NAMES, strict=True)
     )
+    evidence.effect("<|m|> of the training set", data)
     evidence.decide(round(data, 1) == _ABS_M)
     return f"<|m|> = {data:.4f} in the training set (one set), {exact:.4f} in the exact state."
 
@@ -64,6 +65,7 @@ def _m(evidence: Evidence) -> str:
     """
     value, source = _of_data(evidence, "magnetization_data"), "study/magnetization_data"
     data = evidence.note("data", value, "at the QCP", source)
+    evidence.effect("<m> of the training set", data)
     evidence.decide(abs(data) <= _SMALL)
     return f"<m> = {data:+.4f} in the training set (one set); it is 0 in the exact state."
 
@@ -111,6 +113,8 @@ def _peaks(evidence: Evidence) -> str:
     of.note("limit", critical, "critical value in standard errors: p = 0.05 / (N / 2)")
     place_of, source = abs(1 - 2 * exact.argmax() / sites), f"study/{_P}_reference"
     exact_place = evidence.note("exact", place_of, "|m| of the highest P(m)", source)
+    evidence.effect("|m| of the highest P(m)", place)
+    evidence.effect("P(m) less at the |m| nearest to 0.75, in standard errors", elsewhere)
     symmetric = asymmetry <= _CLOSE_P and double
     evidence.decide(symmetric and elsewhere <= critical, symmetric)
     return (
@@ -159,6 +163,7 @@ def _middle(evidence: Evidence) -> str:
     centre = of.note("centre", data[(len(data) - 1) // 2], "P(m) nearest to m = 0")
     how = "P(m) nearest to m = 0 over the highest P(m)"
     share = of.note("share", centre / data.max(), how)
+    evidence.effect("P(m = 0) over the highest P(m)", share)
     evidence.decide(share >= _SIGNIFICANT)
     return f"P(m = 0) = {centre:.4f} in the training set, {share:.0%} of the highest P(m)."
 
@@ -189,6 +194,7 @@ def _symmetry(evidence: Evidence) -> str:
     symmetric = small | (p[known] > ALPHA / len(known))
     most = here["most"].values
     evidence.note("nearest_most", most[best], "K", "symmetry/most")
+    evidence.effect(f"ratio over the {most[best]:g} most frequent", ratio[best])
     for k in known:
         at = f"most = {most[k]:g}, at the QCP"
         for name in names:
@@ -222,6 +228,8 @@ def _resembles(evidence: Evidence) -> str:
     m_off = evidence.band(f"{name}_off", off, of, f"study/{name}", f"study/{name}_data")
     of = "over seeds, level 0, of half the sum of differences"
     p_off = evidence.band("distribution_off", apart, of, f"study/{_P}", f"study/{_P}_data")
+    evidence.effect("difference of <|m|>, relative", off)
+    evidence.effect("total variation of P(m)", apart)
     evidence.tests.extend([bool(np.median(off) <= _CLOSE_M), bool(np.median(apart) <= _CLOSE_P)])
     return (
         f"Samples of {evidence.seeds} dense RBMs differ from the training set by {m_off} in <|m|>, "
@@ -260,6 +268,8 @@ def _equilibrated(evidence: Evidence) -> str:
             values = series(here, f"history_{measure}", "epoch")
             early, late = (np.median(values[:, part], axis=1) for part in (before, last))
             low, middle, high = np.quantile(late, QUANTILES)
+            if measure == "kl":
+                evidence.effect(f"change of KL at the {name}", (late - early) / middle)
             change = of.note("change", np.median(late - early) / middle, how)
             spread = (high - low) / 2 / middle
             of.note(
@@ -304,6 +314,7 @@ def _table_one(evidence: Evidence) -> str:
     left = evidence.note("left_18", 1 - fractions(here)[_STEPS], how, "study/fraction_pruned")
     for level in levels:
         of.note(f"kept_{level}", kept[0, level], f"level {level}, first field and seed")
+    evidence.effect("largest difference from 0.9^n, in weights", off)
     evidence.decide(off <= 0.5)
     return (
         f"The study keeps {', '.join(f'{k:g}' for k in kept[0, levels])} of {total:g} weights: "

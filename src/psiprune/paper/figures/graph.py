@@ -13,16 +13,18 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.reporting.figures import BLACK, GREY
+from psiprune.reporting.figures import BLACK, GREY, letter
 from psiprune.reporting.labels import phase_label
+from psiprune.reporting.style import ONE_COLUMN, styled
 from psiprune.reporting.weights_figure import NEGATIVE, POSITIVE, draw_weights, write_weights
 
 #: Points of a line for the largest weight, and of the thinnest line.
-_WIDEST, _THINNEST = 5.0, 0.15
+_WIDEST, _THINNEST = 2.6, 0.1
 
 
+@styled
 def plot_graph(models: xr.Dataset, level: int | None = None) -> Figure:
-    """The paper's Fig. 1: an RBM's graph next to its weights, before pruning and at one level.
+    """The paper's Fig. 1: an RBM's graph above its weights, before pruning and at one level.
 
     A line is a weight: as wide as it is large, red and solid if positive, blue and hollow if
     negative, both rows on one scale. Crosses in the matrix are weights that are pruned. Hidden
@@ -46,9 +48,9 @@ def plot_graph(models: xr.Dataset, level: int | None = None) -> Figure:
     scale = float(np.abs(both["weights"]).max())
     order = np.abs(both["weights"].values[0]).argmax(axis=1).argsort(kind="stable")
     hidden, visible = both.sizes["hidden"], both.sizes["visible"]
-    height = min(4.5, max(2.2, 0.36 * hidden))
-    figure = Figure(figsize=(11.0, 1.4 + 2 * height), layout="constrained")
-    axes = figure.subplots(2, 2, width_ratios=(1.15, 1.0))
+    height = min(2.2, max(0.9, 0.18 * hidden))
+    figure = Figure(figsize=(ONE_COLUMN, 1.4 + 4 * height), layout="constrained")
+    axes = figure.subplots(4, 1).reshape(2, 2)
     for k, (graph, matrix) in enumerate(axes):
         one = both.isel(level=k)
         weights, mask = one["weights"].values[order], one["mask"].values[order].astype(bool)
@@ -59,8 +61,9 @@ def plot_graph(models: xr.Dataset, level: int | None = None) -> Figure:
         matrix.set_ylabel("hidden unit")
         matrix.set_yticks(range(hidden), order)
         matrix.set_xticks(range(0, visible, 1 if visible <= 20 else visible // 10))
+    letter(axes[:, 0])
     axes[1, 1].set_xlabel("visible unit (site)")
-    figure.colorbar(image, ax=axes[:, 1], label="weight")
+    figure.colorbar(image, ax=axes[1, 1], label="weight", location="bottom", aspect=40)
     _explain(figure)
     figure.suptitle(f"{visible} sites, {phase_label(models, float(models['field']))}")
     return figure
@@ -82,7 +85,7 @@ def _explain(figure: Figure) -> None:
         Line2D([], [], ls="", marker="x", color=GREY),
     ]
     labels = ["weight above 0", "below 0", "pruned"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
 
 def _draw_graph(
@@ -111,14 +114,14 @@ def _draw_graph(
             widths.append(0.4 * width)
             colors.append("white")
     ax.add_collection(LineCollection(ends, linewidths=widths, colors=colors, zorder=1))
-    size = max(3.0, min(13.0, 200.0 / visible))
+    size = max(2.0, min(6.0, 80.0 / visible))
     for at, y, face, word in ((above, 1.0, GREY, "hidden"), (below, 0.0, "white", "visible")):
-        ax.plot(at, np.full(len(at), y), "o", ms=size, mfc=face, mec=BLACK, mew=0.8, zorder=2)
+        ax.plot(at, np.full(len(at), y), "o", ms=size, mfc=face, mec=BLACK, mew=0.6, zorder=2)
         ax.text(-1.1, y, word, ha="right", va="center")
     if visible <= 20:
         for at, y, who in ((above, 1.13, names), (below, -0.13, range(visible))):
             for x, name in zip(at, who, strict=True):
-                ax.text(x, y, str(name), ha="center", va="center", fontsize="small")
+                ax.text(x, y, str(name), ha="center", va="center", fontsize="x-small")
     ax.set_xlim(-1.0, visible)
     ax.set_ylim(-0.3, 1.3)
     ax.set_axis_off()

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from psiprune.reporting.figures import GREY, LOOKS, faint_grid, legend_below
+from psiprune.reporting.style import ONE_COLUMN, styled
 
 _TIMES = (
     ("cd_update", "CD-{cd_steps} update, {batch_size} shots"),
@@ -15,6 +16,7 @@ _TIMES = (
 )
 
 
+@styled
 def plot_timing(timing: Mapping[str, Any]) -> Figure:
     """Time of an update and of a Gibbs step of one chain against density, relative to dense.
 
@@ -26,14 +28,14 @@ def plot_timing(timing: Mapping[str, Any]) -> Figure:
     """
     rows = timing["rows"]
     density = [row["density"] for row in rows]
-    figure = Figure(figsize=(6.4, 6.0), layout="constrained")
+    figure = Figure(figsize=(ONE_COLUMN, 2.4), layout="constrained")
     ax = figure.subplots()
-    ax.plot([0, 1], [0, 1], "--", lw=1.0, color=GREY, label="proportional to the weights")
+    ax.plot([0, 1], [0, 1], "--", lw=0.8, color=GREY, label="proportional to the weights")
     for (name, words), (color, marker, line) in zip(_TIMES, LOOKS, strict=False):
         dense = rows[0][name]
         label = f"{words.format(**timing)} (dense: {dense:.3g} µs)"
         share = [row[name] / dense for row in rows]
-        ax.plot(density, share, marker=marker, ls=line, ms=4, lw=1.2, color=color, label=label)
+        ax.plot(density, share, marker=marker, ls=line, color=color, label=label)
     ax.set_xlabel("density (fraction of weights kept)")
     ax.set_ylabel("time relative to dense")
     ax.set_xlim(0.0, 1.03)

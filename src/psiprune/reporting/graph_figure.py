@@ -1,6 +1,8 @@
-"""Drawing of an RBM as a graph: the chain of sites, and the hidden units above it."""
+"""Figure of an RBM as a graph: the chain of sites, and the hidden units above it."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,19 +12,49 @@ from numpy.typing import NDArray
 
 from psiprune.rbm.model import RBM
 from psiprune.reporting.figures import BLACK, BLUE, GREY, ORANGE
+from psiprune.reporting.style import ONE_COLUMN, TWO_COLUMNS, given_axes, styled
 
 #: Names of sites are written up to this number, then every fifth or tenth.
 _NAMED = 20
+#: Line of negative weights.
+_DASHED = (0, (3.0, 0.8))
+
+
+@styled
+def plot_rbm(rbm: RBM, *, ax: Axes | None = None) -> Axes:
+    """Draw an RBM as a graph: the chain of sites, and above it the hidden units that have weights.
+
+    Each weight is a line as wide as |W|, blue and solid if positive, orange and dashed if negative.
+    Hidden units stand in the order of their centres, evenly spaced.
+
+    Args:
+        rbm: of any size; lines of more than a few hundred weights can't be told apart.
+        ax: axes to draw on, by default of a new figure in psiprune's style.
+
+    Returns:
+        The axes; `ax.figure.savefig("rbm.png")` writes the figure.
+
+    Raises:
+        InputError: `ax` is not axes.
+
+    Example:
+        ax = pp.plot_rbm(levels[-1].rbm)
+    """
+    ((drawn,),) = given_axes(ax, (1, 1), graph_size(rbm))
+    draw_graph(drawn, rbm)
+    return cast(Axes, drawn)
+
+
+def graph_size(rbm: RBM) -> tuple[float, float]:
+    """Return width and height of the figure of an RBM in inches."""
+    return ONE_COLUMN if rbm.visible <= _NAMED else TWO_COLUMNS, 1.7
 
 
 def draw_graph(ax: Axes, rbm: RBM) -> None:
-    """Draw each weight as a line, as wide as |W|; hidden units stand above the sites they join.
-
-    Hidden units without weights are left out.
-    """
+    """Draw the graph of `plot_rbm`."""
     mask = rbm.mask[rbm.mask.any(axis=1)]
     sites = np.arange(rbm.visible)
-    dot = float(np.clip(600 / rbm.visible, 8, 90))
+    dot = float(np.clip(300 / rbm.visible, 4, 30))
     if len(mask):
         units, where = np.nonzero(mask)
         weights = rbm.weights[rbm.mask]
@@ -35,18 +67,21 @@ def draw_graph(ax: Axes, rbm: RBM) -> None:
         colors = [BLUE if weights[k] > 0 else ORANGE for k in order]
         lines = LineCollection(
             ends,
-            linewidths=(0.4 + 3.6 * share[order]) * crowd**0.5,
+            linewidths=(0.3 + 2.2 * share[order]) * crowd**0.5,
             colors=colors,
+            linestyles=["-" if weights[k] > 0 else _DASHED for k in order],
             alpha=np.clip(0.25 + 0.75 * share[order], 0.0, 1.0),
             zorder=1,
         )
         ax.add_collection(lines)
         ax.scatter(place, np.ones(len(place)), s=dot, marker="s", color=BLACK, zorder=2)
-    ax.plot(sites, 0 * sites, color=GREY, lw=0.8, zorder=0)
-    ax.scatter(sites, 0 * sites, s=dot, color="white", edgecolor=BLACK, zorder=2)
+    ax.plot(sites, 0 * sites, "-", color=GREY, lw=0.6, zorder=0)
+    look = {"color": "white", "edgecolor": BLACK, "linewidth": 0.6, "zorder": 2}
+    ax.scatter(sites, 0 * sites, s=dot, **look)
+    ax.set_xlabel("site")
     step = 1 if rbm.visible <= _NAMED else 5 if rbm.visible <= 50 else 10
     ax.set_xticks(sites[::step], [str(site) for site in sites[::step]])
-    ax.set_yticks([0, 1], ["sites", "hidden"])
+    ax.set_yticks([0, 1], ["visible", "hidden"])
     ax.tick_params(length=0)
     ax.set_xlim(-0.6, rbm.visible - 0.4)
     ax.set_ylim(-0.12, 1.12)
@@ -55,13 +90,9 @@ def draw_graph(ax: Axes, rbm: RBM) -> None:
     if not len(mask):
         ax.text((rbm.visible - 1) / 2, 0.5, "no weights: independent bits", ha="center")
         return
-    handles = [
-        Line2D([], [], color=color, lw=2.5, label=label)
-        for color, label in ((BLUE, "W > 0"), (ORANGE, "W < 0"))
-    ]
-    ax.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False
-    )
+    looks = ((BLUE, "-", "W > 0"), (ORANGE, _DASHED, "W < 0"))
+    handles = [Line2D([], [], color=color, ls=ls, lw=1.5, label=word) for color, ls, word in looks]
+    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def _places(strength: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,14 +1,13 @@
 # %% [markdown]
-# # From shots to a pruned model
+# # How small can it be?
 #
 # Take shots of a known state, train an RBM by maximum likelihood, and prune it: what each removed
 # weight costs in KL divergence and in the order parameter, compared with a perfect model of as many
-# parameters. This file is a notebook in percent format: open it with jupytext, or run it with
-# Python.
+# parameters, and the fewest weights within a limit.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
 import psiprune as pp
 
@@ -36,8 +35,7 @@ print(f"{len(shots)} shots, {len(np.unique(shots.bits, axis=0))} distinct config
 
 # %%
 rbm = pp.train(shots, hidden=SITES // 2, seed=0, method="exact")
-for name, measure in pp.evaluate(rbm, state):
-    print(f"{name:24s} {measure.value:10.5f} +/- {measure.error:.5f}, floor {measure.floor:.5f}")
+pp.evaluate(rbm, state)
 
 # %% [markdown]
 # Each hidden unit is connected to a few neighbouring sites, as in the paper:
@@ -60,8 +58,7 @@ for criterion in ("magnitude", "surgeon"):
     print(f"{criterion}: {half[0].number_of_weights} weights, KL {half[1].kl.value:.4f}")
 
 # %%
-figure = Figure(figsize=(8, 3.2), layout="constrained")
-kl, order = figure.subplots(1, 2)
+figure, (kl, order) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
 for criterion, path in paths.items():
     weights = [level.number_of_weights for level, _ in path]
     kl.plot(weights, [report.kl.value for _, report in path], "o-", label=criterion)
@@ -75,7 +72,7 @@ for ax in (kl, order):
     ax.set(xlabel="weights left")
     ax.invert_xaxis()
 kl.legend()
-figure
+plt.show()
 
 # %% [markdown]
 # ## The smallest model
@@ -93,4 +90,8 @@ found = pp.find_smallest(
     fine_tune=pp.ExactNaturalGradient.for_fine_tuning(),
 )
 print(f"{found.rbm.number_of_weights} of {rbm.number_of_weights} weights: KL {found.value:.4f}")
-found.rbm.save("smallest.nc")
+found
+
+# %% [markdown]
+# `found.rbm.save("smallest.nc")` keeps it. With measured shots alone, where no state is known,
+# `pp.reconstruct` does the same with held-out shots.

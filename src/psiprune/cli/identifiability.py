@@ -1,0 +1,60 @@
+"""The command `identifiability`: whether shots in several bases determine a state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from psiprune.cli.app import show
+from psiprune.cli.options import Int, Json
+from psiprune.training.phases import EPOCHS, STARTS
+
+
+def identifiability_command(
+    shots: Path,
+    /,
+    *,
+    hidden: Int | None = None,
+    phase_hidden: Int | None = None,
+    starts: Int = STARTS,
+    epochs: Int = EPOCHS,
+    held_out: float = 0.2,
+    seed: Int = 0,
+    json: Json = False,
+) -> None:
+    """Find out whether shots in several bases determine a state, and which bases would help.
+
+    Fits states with phases to part of the shots from independent starts, up to 16 sites. Nothing is
+    written.
+
+    Args:
+        shots: file of shots in several bases
+        hidden: hidden units of the RBM of the amplitudes (default: as many as sites)
+        phase_hidden: hidden units of the RBM of the phases (default: twice those of the amplitudes)
+        starts: independent fits
+        epochs: the most training steps of each
+        held_out: fraction of the shots of each basis that the fits do not see
+        seed: random seed of the initial weights and of the split
+    """
+    from psiprune.data.shots import read_shots
+    from psiprune.reconstruction.identifiability import identifiability
+
+    found = identifiability(
+        read_shots(shots),
+        hidden=hidden,
+        phase_hidden=phase_hidden,
+        starts=starts,
+        epochs=epochs,
+        held_out=held_out,
+        seed=seed,
+    )
+    numbers = {
+        "determined": found.determined,
+        "agreement": found.agreement,
+        "fits": [{"nats_below": nats, "fidelity": fidelity} for nats, fidelity in found.fits],
+        "infidelity": found.infidelity,
+        "least_information": float(found.information.fractions[0]),
+        "bases": [fit._asdict() for fit in found.held_out],
+        "suggested": dict(found.suggested),
+        "distinguishing": dict(found.distinguishing),
+    }
+    show(numbers, f"{found}\nnext: psiprune reconstruct {shots}", json)

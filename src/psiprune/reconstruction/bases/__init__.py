@@ -1,0 +1,1 @@
+"""`reconstruct` for shots in several bases: states with phases."""

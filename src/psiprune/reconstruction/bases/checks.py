@@ -1,0 +1,142 @@
+"""Checks of the smallest state with phases, and the verdict that follows from them.
+
+Losses are tested as for shots in Z, see `psiprune.reconstruction.checks`, in nats per shot of the
+whole record: what is wrong in basis b costs its share of the shots, share_b. Two further checks
+say whether the shots determine the state: whether fits from independent starts agree, and the
+infidelity that the Fisher information leaves to fits to so many shots.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from psiprune.metrics.loss_tests import LossTest, judge_observables
+from psiprune.reconstruction.checks import (
+    Check,
+    check_configurations,
+    check_likelihood,
+    check_other_models,
+    tested,
+)
+from psiprune.training.phases import SAME_STATE
+
+#: The check that fails where equally likely fits are different states.
+FITS = "independent fits"
+#: The check that is undecided where the shots leave a larger infidelity.
+INFORMATION = "information"
+#: Mean infidelity up to which shots determine a state.
+INFIDELITY = 0.1
+_NAN = float("nan")
+
+
+def make_checks(dataset: xr.Dataset) -> tuple[Check, ...]:
+    """Make all checks of a run, from its dataset."""
+    return tuple(_checks(dataset))
+
+
+def _checks(dataset: xr.Dataset) -> Iterator[Check]:
+    yield check_likelihood(dataset)
+    yield _bases(dataset)
+    yield _sites_and_pairs(dataset)
+    yield check_configurations(dataset)
+    yield check_other_models(dataset)
+    yield _fits(dataset)
+    yield _information(dataset)
+
+
+def _share(dataset: xr.Dataset) -> NDArray[np.float64]:
+    shots = dataset["basis_shots"].values
+    return np.asarray(shots / shots.sum())
+
+
+def basis_deviations(dataset: xr.Dataset, prefix: str = "") -> NDArray[np.float64]:
+    """Return (log-likelihood - expected) of each basis in standard errors, [basis]."""
+    of, expected, variance, shots = (
+        dataset[f"{prefix}basis_{name}"].values
+        for name in ("log_likelihood", "expected", "variance", "shots")
+    )
+    error = np.sqrt(np.maximum(variance, 1e-12) / shots)
+    return np.asarray((of - expected) / error)
+
+
+def _bases(dataset: xr.Dataset) -> Check:
+    """Check the mean of log q in each basis against its expectation under the state."""
+    tests = [_judge_bases(dataset, prefix) for prefix in ("", "dense_")]
+    k, deviations = tests[0].which, basis_deviations(dataset)
+    found = (
+        f"of {dataset.sizes['basis']}, {dataset['basis'].values[k]} deviates most: log-likelihood "
+        f"{deviations[k]:+.1f} σ from that of the state"
+    )
+    return tested(dataset, "bases", tests[0], tests[1], found)
+
+
+def _judge_bases(dataset: xr.Dataset, prefix: str) -> LossTest:
+    # A shift d in a share s of the shots costs s d^2 / (2 V) per shot of all.
+    root = np.sqrt(_share(dataset))
+    mean, expected, variance = (
+        dataset[f"{prefix}basis_{name}"].values
+        for name in ("log_likelihood", "expected", "variance")
+    )
+    shots, tolerance = dataset.attrs["test_shots"], dataset.attrs["tolerance"]
+    least = np.maximum(variance, 1 / shots)
+    return judge_observables((mean - expected) * root, 0.0 * root, least, shots, tolerance)
+
+
+def _sites_and_pairs(dataset: xr.Dataset) -> Check:
+    tests = [_judge_pairs(dataset, prefix) for prefix in ("", "dense_")]
+    sites = dataset.attrs["sites"]
+    upper = np.triu_indices(sites)
+    basis, pair = divmod(tests[0].which, len(upper[0]))
+    i, j = (int(index[pair]) for index in upper)
+    name = str(dataset["basis"].values[basis])
+    what = f"{name[i]}{i}" if i == j else f"{name[i]}{i} {name[j]}{j}"
+    value, shots = (float(dataset[f"pairs_{x}"][basis, i, j]) for x in ("value", "shots"))
+    number = dataset.sizes["basis"] * len(upper[0])
+    found = f"of {number}, <{what}> in {name} deviates most: RBM {value:+.3f}, shots {shots:+.3f}"
+    return tested(dataset, "sites and pairs", tests[0], tests[1], found)
+
+
+def _judge_pairs(dataset: xr.Dataset, prefix: str) -> LossTest:
+    upper = (slice(None), *np.triu_indices(dataset.attrs["sites"]))
+    value, measured = (
+        dataset[f"{prefix}pairs_{name}"].values[upper] for name in ("value", "shots")
+    )
+    shots, tolerance = dataset.attrs["test_shots"], dataset.attrs["tolerance"]
+    # What none of n shots shows may occur in one of them, so the variance is at least 1 / n.
+    variance = np.maximum(1 - np.minimum(value**2, measured**2), 1 / shots)
+    root = np.sqrt(_share(dataset))[:, None]
+    deviation = ((value - measured) * root).ravel()
+    return judge_observables(deviation, 0.0 * deviation, variance.ravel(), shots, tolerance)
+
+
+def _fits(dataset: xr.Dataset) -> Check:
+    """Check that fits from independent starts that are equally likely are the same state."""
+    attrs = dataset.attrs
+    agreement, equal, starts = (attrs[name] for name in ("agreement", "equally_likely", "starts"))
+    if equal > 1:
+        found = f"{equal} of {starts} equally likely, least fidelity {agreement:.4f}"
+        answer = "pass" if agreement >= SAME_STATE else "fail"
+    else:
+        found = f"the likeliest of {starts} is alone; largest fidelity with another {agreement:.4f}"
+        answer = "pass" if agreement >= SAME_STATE else "undecided"
+    cause = "training" if answer == "fail" else ""
+    return Check(FITS, answer, _NAN, _NAN, found, _NAN, cause)  # type: ignore[arg-type]
+
+
+def _information(dataset: xr.Dataset) -> Check:
+    """Check the infidelity that fits to so many shots have on average."""
+    expected, replicas = (
+        float(dataset["infidelity"]),
+        float(dataset["training_infidelity"].mean()),
+    )
+    found = f"infidelity to expect {expected:.3g} by Fisher information, {replicas:.3g} by replicas"
+    worst = max(expected, replicas)
+    if worst <= INFIDELITY:
+        return Check(INFORMATION, "pass", _NAN, _NAN, found, _NAN)
+    needed = math.ceil(dataset.attrs["shots"] * worst / INFIDELITY)
+    return Check(INFORMATION, "undecided", _NAN, _NAN, found, needed)

@@ -1,0 +1,248 @@
+"""`reconstruct` on shots in several bases: its files, its numbers, its verdict, and resuming."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import psiprune as pp
+import tiny
+from outcomes import json_of, text_of
+from psiprune.metrics.phase_held_out import log_prob_by_shot
+from psiprune.pruning.settings import SearchSettings
+from psiprune.reconstruction.bases.checks import FITS, INFORMATION, make_checks
+from psiprune.reconstruction.bases.comparison import divergence, free_parameters
+from psiprune.reconstruction.bases.inputs import split_each_basis
+from psiprune.reconstruction.bases.pipeline import run_bases
+from refusals import check_refusal, refuses
+
+OPTIONS = "--hidden 2 --starts 2 --seeds 2 --prune.fraction 0.3 --observable Y0_Z1=Y0\u00a0Z1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undrawn_figures() -> Iterator[None]:
+    """Write no figures, which take longer than all else; one test draws them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", tiny.not_drawn)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shots of a quench of three sites, and a finished run on them by the command line."""
+    made = tmp_path_factory.mktemp("bases")
+    state = pp.quench(pp.TFIM(sites=3, field=1.0), 0.6, progress=False)
+    state.save(made / "state.nc")
+    bases = "nearest-pairs"
+    pp.sample(state, 3000, seed=1, bases=bases, progress=False).save(made / "shots.nc")
+    (made / "printed.json").write_text(text_of(tiny.call(*command(made, made / "run"), "--json")))
+    return made
+
+
+def finished(run: Path) -> pp.PhaseReconstruction:
+    found = pp.load_reconstruction(run)
+    assert isinstance(found, pp.PhaseReconstruction)
+    return found
+
+
+def command(folder: Path, out: Path) -> tuple[Any, ...]:
+    words = [word.replace("\u00a0", " ") for word in OPTIONS.split(" ")]
+    return "reconstruct", folder / "shots.nc", *words, "--out", out
+
+
+def test_what_a_run_holds(folder: Path) -> None:
+    found = finished(folder / "run")
+    trials = found.dataset["trial_name"].values.tolist()
+    names = ("bases", "search", "graph", "entropy")
+    figures = [f"figures/{name}.{suffix}" for name in names for suffix in ("svg", "png")]
+    assert trials[0] == "level-00"
+    assert tiny.names(folder / "run") == {
+        *("config.toml", "provenance.json", "split.nc", "smallest.nc", "reconstruct.nc"),
+        *("report.html", "choice/hidden-2-4.nc", "ensemble/seed-0.nc", "ensemble/seed-1.nc"),
+        *(f"path/{name}.nc" for name in trials),
+        *figures,
+    }
+    assert found.rbm.fidelity(pp.load_mps(folder / "state.nc")) > 0.97
+    assert found.verdict == "trusted"
+    assert f"{found.dataset.attrs['weights']} of 18 weights" in repr(found)
+    page = (folder / "run/report.html").read_text()
+    for fact in ("for the amplitudes and", "XXZ", "Y0_Z1", "psiprune reconstruct"):
+        assert fact in page
+    text = text_of(tiny.call(*command(folder, folder / "run"), "--state", folder / "state.nc"))
+    for fact in ("Trusted", "independent fits", "information", "XXZ", "fidelity with", "Y0_Z1"):
+        assert fact in text
+    assert "Trusted" in text_of(tiny.call("info", folder / "run"))
+
+
+def test_the_figures_show_every_state_of_the_search(folder: Path) -> None:
+    found = finished(folder / "run")
+    drawn = found.figures()
+    assert [*drawn] == ["bases", "search", "graph", "entropy"]
+    kept = [np.asarray(line.get_ydata()) for line in drawn["search"].axes[1].lines]
+    weights = np.sort(found.dataset["trial_weights"].values)[::-1]
+    np.testing.assert_array_equal(kept[0] + kept[1], weights)
+    assert len(drawn["bases"].axes[1].patches) >= len(found.dataset["basis"])
+    assert found.summary.size.text in found.plot().get_suptitle()
+
+
+def test_the_numbers_are_those_of_the_test_shots(folder: Path) -> None:
+    shots, found = pp.read_shots(folder / "shots.nc"), finished(folder / "run")
+    dataset = found.dataset
+    split = split_each_basis(shots, 0.2, 0)
+    assert [len(part) for part in split[:3]] == [2400, 240, 360]
+    loss = log_prob_by_shot(found.unpruned, split.test) - log_prob_by_shot(found.rbm, split.test)
+    assert float(dataset["likelihood_loss"]) == pytest.approx(loss.mean(), abs=1e-12)
+    assert float(dataset["likelihood_error"]) == pytest.approx(loss.std() / 360**0.5, rel=0.2)
+    for k, (basis, bits) in enumerate(split.test.by_basis().items()):
+        signs = 1.0 - 2.0 * bits
+        measured = (signs[:, 0] * signs[:, 1]).mean()
+        np.testing.assert_allclose(dataset["pairs_shots"][k, 0, 1], measured)
+        operator = f"{basis[0]}0 {basis[1]}1"
+        value = pp.evaluate_phases(found.rbm, pp.load_mps(folder / "state.nc"), [operator])
+        [(mean, _)] = [x for name, x in value.observables.items() if name != "energy"]
+        np.testing.assert_allclose(dataset["pairs_value"][k, 0, 1], mean, atol=1e-12)
+    replica = pp.load_phase_rbm(folder / "run/ensemble/seed-1.nc")
+    share = np.full(5, 0.2)
+    distance = divergence(found.unpruned, replica, shots.bases, share)
+    assert float(dataset["training_loss"][0]) == pytest.approx(distance)
+    # Fits to n shots lose P / 2n on average; one of 28 degrees of freedom.
+    assert 0.2 < distance / (free_parameters(found.unpruned) / 4800) < 3
+    assert dataset["entropy"].values[0] == pytest.approx(
+        pp.entanglement(found.rbm.vector, 1).entropy.value  # type: ignore[union-attr]
+    )
+
+
+def test_the_smallest_is_accepted_and_one_less_is_not(folder: Path) -> None:
+    dataset = finished(folder / "run").dataset
+    share = dict(zip(dataset["trial_weights"].values, dataset["trial_share"].values, strict=True))
+    weights = dataset.attrs["weights"]
+    assert share[weights] <= 1
+    assert dataset.attrs["fewer"] == weights - 1
+    assert share[weights - 1] > 1
+    assert weights == dataset.attrs["amplitude_weights"] + dataset.attrs["phase_weights"]
+
+
+def test_a_run_that_lost_files_ends_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(folder / "run", tmp_path / "run"))
+    last = finished(run).dataset["trial_name"].values.tolist()[-1]
+    gone = ("reconstruct.nc", "smallest.nc", "ensemble/seed-1.nc", f"path/{last}.nc", "report.html")
+    for name in gone:
+        (run / name).unlink()
+    settings = pp.BasesSettings(
+        hidden=(2,),
+        starts=2,
+        seeds=2,
+        prune=SearchSettings(fraction=0.3),
+        observable=("Y0_Z1=Y0 Z1",),
+    )
+    run_bases(settings, pp.read_shots(folder / "shots.nc"), run)
+    for name in gone[:-1]:
+        assert (run / name).read_bytes() == (folder / "run" / name).read_bytes()
+    line = tiny.refusal(tiny.call(*command(folder, run), "--seed", "7"))
+    check_refusal(line, "seed", 0, 7)
+
+
+def test_python_gives_the_same_without_a_folder(folder: Path) -> None:
+    shots = pp.read_shots(folder / "shots.nc")
+    how: dict[str, Any] = {"hidden": 2, "starts": 2, "seeds": 2, "prune": {"fraction": 0.3}}
+    found = pp.reconstruct(shots, observables={"Y0_Z1": "Y0 Z1"}, progress=False, **how)
+    assert isinstance(found, pp.PhaseReconstruction)
+    done = finished(folder / "run")
+    np.testing.assert_array_equal(found.rbm.vector, done.rbm.vector)
+    assert found.report is None
+    assert "held_out_by_basis(result.rbm, new_shots)" in str(found)
+    assert repr(found.checks) == repr(done.checks)
+    printed = json_of(tiny.call(*command(folder, folder / "run"), "--json"))
+    assert printed["verdict"] == found.verdict
+    assert printed["trials"][0]["weights"] == 18
+    assert printed["next"][0]["command"].endswith("run/smallest.nc NEW_SHOTS")
+    assert done.request.command() == (
+        f"psiprune reconstruct {folder}/shots.nc --hidden 2 --starts 2 --observable "
+        "'Y0_Z1=Y0 Z1' --seeds 2 --prune.fraction 0.3"
+    )
+
+
+def test_bases_that_leave_a_sign_open_are_not_trusted() -> None:
+    # (|00> +- i |11>) / sqrt(2) give the same outcomes in ZZ, XX and YY.
+    generator = np.random.default_rng(0)
+    bits = generator.integers(0, 2, (3, 800, 2), dtype=np.uint8)
+    bits[0, :, 1] = bits[0, :, 0]
+    shots = pp.Shots(bits.reshape(-1, 2), pp.PauliBases.of_groups(("ZZ", "XX", "YY"), [800] * 3))
+    found = pp.reconstruct(shots, hidden=2, seeds=2, starts=6, progress=False)
+    answers = {check.name: check.answer for check in found.checks}
+    assert answers.pop(FITS) == "fail"
+    assert "fail" not in answers.values()
+    assert found.verdict == "not trusted"
+    [step] = found.summary.steps
+    assert "do not determine the state; measure in " in step.reason
+    assert "XY" in step.reason
+    assert "YX" in step.reason
+
+
+def test_a_mixed_state_is_not_trusted() -> None:
+    """Equal parts of |00> and |11>: correlated in Z, and uniform in all other bases."""
+    generator = np.random.default_rng(0)
+    names = ("ZZ", "XX", "XY", "YX", "YY", "XZ", "ZX")
+    bits = generator.integers(0, 2, (7, 600, 2), dtype=np.uint8)
+    bits[0, :, 1] = bits[0, :, 0]
+    shots = pp.Shots(bits.reshape(-1, 2), pp.PauliBases.of_groups(names, [600] * 7))
+    found = pp.reconstruct(shots, hidden=2, seeds=2, starts=2, progress=False)
+    failed = {check.name for check in found.checks if check.answer == "fail"}
+    assert failed & {"sites and pairs", "configurations", "other models"}
+    assert found.verdict == "not trusted"
+    assert "unpruned RBM" in found.summary.cause[0].text
+
+
+def test_few_shots_are_not_enough_information(folder: Path) -> None:
+    dataset = finished(folder / "run").dataset
+    dataset["infidelity"] = 0.2
+    check = next(each for each in make_checks(dataset) if each.name == INFORMATION)
+    assert check.answer == "undecided"
+    assert check.shots_needed == 6000
+
+
+def test_the_parameters_that_count_are_at_most_those_of_a_state() -> None:
+    found = [free_parameters(_rbm(sites)) for sites in (2, 5)]
+    assert found == [2 * (2**2 - 1), 2 * (5 * 2 + 5 + 2)]
+
+
+def _rbm(sites: int) -> pp.PhaseRBM:
+    network = pp.RBM(np.ones((2, sites)), np.zeros(sites), np.zeros(2))
+    return pp.PhaseRBM(network, network)
+
+
+@pytest.mark.parametrize(
+    ("given", "facts"),
+    [
+        ({"scale_free": 4}, ["scale_free", "5 bases"]),
+        ({"settings": pp.ReconstructSettings()}, ["settings", "BasesSettings"]),
+        ({"prune": {"criterion": "random"}}, ["criterion", "'random'"]),
+        ({"observables": {"g": "g2"}}, ["observable", "g"]),
+        ({"held_out": 0.01}, ["shots.nc", "held_out = 0.01", 30]),
+        ({"starts": 1}, ["starts", 1]),
+        ({"max_time": 1e-3}, ["reconstruct", "estimated", "max_time=None"]),
+    ],
+)
+def test_what_is_refused(folder: Path, given: dict[str, Any], facts: list[object]) -> None:
+    shots = pp.read_shots(folder / "shots.nc")
+    with refuses(*facts):
+        pp.reconstruct(shots, progress=False, **given)
+
+
+def test_shots_in_z_take_no_options_of_several_bases(tmp_path: Path) -> None:
+    shots = pp.Shots(np.zeros((400, 2), np.uint8))
+    shots.save(tmp_path / "z.nc")
+    with refuses("phase_hidden", "several bases", "omit it"):
+        pp.reconstruct(shots, phase_hidden=2)
+    with refuses("settings", "ReconstructSettings"):
+        pp.reconstruct(shots, settings=pp.BasesSettings())
+    out = tmp_path / "run"
+    line = tiny.refusal(tiny.call("reconstruct", tmp_path / "z.nc", "--starts", 2, "--out", out))
+    check_refusal(line, "--starts", "several bases", "omit it")
+    assert not out.exists()
