@@ -1,8 +1,8 @@
 """How does the time per update grow with N, N_h, k, shots and batch, and do replicas scale?
 
-Fair bits as shots, batch 100 where not varied, one core; then sparse masks of 14 weights a hidden unit up to N =
-1000; then several RBMs trained at once, in one and two threads. A size that this machine cannot do
-has a row with the reason.
+Fair bits as shots, batch 100 where not varied, one core; then sparse masks of 14 weights a hidden
+unit up to N = 1000; then several RBMs trained at once, in one and two threads. A size that this
+machine cannot do has a row with the reason.
 """
 
 from __future__ import annotations

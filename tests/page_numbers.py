@@ -2,18 +2,20 @@
 
 A comment, which readers of the page do not see, names the source:
 
-    <!-- from: [kl(w) for w in (54, 96)] -->        computed here from data kept in docs/
-    <!-- by: python benchmarks/simd.py -->          measured anew by a command, or several with `; ` between
-    <!-- given: 0.05 2.576 -->                      not measured: a setting, a definition, a citation
+    <!-- from: [kl(w) for w in (54, 96)] -->    computed here from data kept in docs/
+    <!-- by: python benchmarks/simd.py -->      measured by a command, or several with `; ` between
+    <!-- given: 0.05 2.576 -->                  not measured: a setting, a definition, a citation
 
-`from` follows a paragraph, a list or a table. It is Python without blank lines; the `from` of a page share
-their names, beginning with `kept(FILE)` and `seeds(FILE, VARIABLE, ...)` (a file below docs/), `median`, `paired` and
-`np`. Each expression gives numbers of the text before it, in the order of the text and to the digits that it shows. `by` and `given` hold in their
-section, from one heading to the next. In `by` the name `runs/NAME`
-stands for the command of a block that writes this folder. Numbers that a tested block of the section prints
-need no comment.
+`from` follows a paragraph, a list or a table. It is Python without blank lines; the `from` of a
+page share their names, beginning with `kept(FILE)` and `seeds(FILE, VARIABLE, ...)` (of files below
+docs/), `median`, `paired` and `np`. Each expression gives numbers of the text before it, in the
+order of the text and to the digits that it shows. `by` and `given` hold in their section, from one
+heading to the next. In `by`, `runs/NAME` stands for the command of a block that writes this folder.
+Numbers that a tested block of the section prints need no comment.
 
-    python tests/page_numbers.py [--update] [PAGE ...]    list numbers without a source; rewrite those of `from`
+    python tests/page_numbers.py [--update] [PAGE ...]
+
+lists numbers without a source; `--update` rewrites those of `from` that have changed.
 """
 
 from __future__ import annotations
@@ -40,15 +42,15 @@ from psiprune.io.netcdf import read_dataset
 CHECKED = [
     page
     for page in PAGES
-    if page.name == "README.md" or page.is_relative_to(ROOT / "docs") and page.name != "claims.md"
+    if page.name == "README.md" or (page.is_relative_to(ROOT / "docs") and page.name != "claims.md")
 ]
 
 _FENCE_OR_COMMENT = re.compile(r"^ *```.*?^ *```$|<!--(.*?)-->", re.MULTILINE | re.DOTALL)
 _NO_PROSE = re.compile(r"`[^`\n]*`|!\[[^]]*\]|\]\([^)\s]*\)|arXiv \S+")
 _NUMBER = re.compile(r"(?<![\w.^])(?:(?<=[\s|(])-)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\.?\d)")
 _UNIT = re.compile(
-    r" ?(%|times\b|-fold|x\b(?! \d)|m?s\b|us\b|min\b|minutes?\b|hours?\b|seconds?\b|[kMG]B\b|nats?\b)"
-    r"| of (the )?\d{1,2}\b"
+    r" ?(%|times\b|-fold|x\b(?! \d)|[mu]?s\b|min\b|(minute|hour|second|nat)s?\b|[kMG]B\b)"
+    r"| of (the )?\d{1,2}\b(?!,\d)"
 )
 _PARAMETER = re.compile(r"(\b(h|h/J|Delta|J2|N) = |\bPython |\bApache-)$")
 
@@ -72,12 +74,22 @@ class Number:
     source: str = ""
 
     def shows(self, value: float) -> bool:
-        """Return whether the value rounds to the digits shown; zeros at the end of 1,900 show none."""
+        """Return whether the value rounds to the digits shown; the zeros of 1,900 show none."""
         plain = self.text.replace(",", "")
         decimals = len(plain.partition(".")[2])
         if not decimals and float(plain) and not float(value).is_integer():
             decimals = len(plain.lstrip("-").rstrip("0")) - len(plain.lstrip("-"))
         return abs(float(plain) - value) <= 0.5 * 10.0**-decimals * (1 + 1e-9)
+
+    def distance(self, value: float) -> float:
+        """Return 0 if the number shows the value, else how far they are, at most 2.01."""
+        shown = float(self.text.replace(",", ""))
+        if self.shows(value):
+            return 0.0
+        whole = 1.0 if float(value).is_integer() != ("." not in self.text) else 0.0
+        if shown * value <= 0:
+            return 1.0 + whole
+        return min(1.0, abs(float(np.log10(value / shown)))) + whole + 0.01
 
     def rewritten(self, value: float) -> str:
         """Return the value with as many digits as the number shows."""
@@ -85,9 +97,11 @@ class Number:
         if not point:
             return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.0f}"
         digits = len((whole + decimals).replace(",", "").lstrip("-0"))
-        if whole.lstrip("-") != "0":
+        if whole.lstrip("-") != "0" or not digits:
             return f"{value:.{len(decimals)}f}"
-        return np.format_float_positional(value, precision=digits, fractional=False, min_digits=digits)
+        return np.format_float_positional(
+            value, precision=digits, fractional=False, min_digits=digits
+        )
 
 
 @dataclass
@@ -147,11 +161,12 @@ def read_page(path: Path) -> Page:
 def find_sources(page: Page, update: bool = False) -> list[str]:
     """Give each number its source; return what is wrong with the comments of a page.
 
-    With `update` the numbers of a `from` that has changed are rewritten where its values are as many as the
-    measured numbers before it, or as all of them.
+    With `update` the numbers before a `from` that has changed are rewritten, each by the value that
+    stands nearest to it in order and size: read the change before you keep it.
     """
     problems, edits = list[str](), dict[tuple[int, int], str]()
-    names: dict[str, Any] = dict(kept=kept, seeds=seeds, median=np.median, paired=paired, np=np)
+    names: dict[str, Any] = {"kept": kept, "seeds": seeds, "median": np.median}
+    names |= {"paired": paired, "np": np}
     place = page.path.relative_to(ROOT)
     for line, code, numbers in page.blocks:
         try:
@@ -160,10 +175,9 @@ def find_sources(page: Page, update: bool = False) -> list[str]:
             problems.append(f"{place}:{line}: {type(error).__name__}: {error}")
             continue
         missing = _match(values, numbers)
-        measured = [number for number in numbers if number.measured]
-        same = next((some for some in (measured, numbers) if len(some) == len(values)), None)
-        if missing and update and same:
-            edits |= {n.span: n.rewritten(v) for n, v in zip(same, values, strict=True) if not n.shows(v)}
+        if missing and update and len(values) <= len(numbers):
+            pairs = zip(_nearest(values, numbers), values, strict=True)
+            edits |= {n.span: n.rewritten(v) for n, v in pairs if not n.shows(v)}
         elif missing:
             problems.append(f"{place}:{line}: {missing}")
     if edits:
@@ -203,7 +217,9 @@ def check_command(command: str) -> None:
     words = shlex.split(command)
     if command.startswith("runs/"):
         written = rf"(-o|--out) {re.escape(command)}\s"
-        assert any(re.search(written, page.read_text()) for page in PAGES), f"no block writes {command}"
+        assert any(re.search(written, page.read_text()) for page in PAGES), (
+            f"no block writes {command}"
+        )
     elif words[0] == "psiprune":
         parse_line(command)
     elif words[0] == "make":
@@ -228,14 +244,14 @@ def kept(name: str) -> Any:
     if path.suffix == ".json":
         return json.loads(path.read_text())
     if path.suffix == ".parquet":
-        import pandas as pd  # noqa: PLC0415 - slow
+        import pandas as pd
 
         return pd.read_parquet(path)
     return read_dataset(path)
 
 
 def seeds(name: str, variable: str, **where: Any) -> Any:
-    """Return the values of a variable by seed, at the coordinates given and the only ones of others."""
+    """Return the values of a variable by seed, at the coordinates given."""
     return kept(name)[variable].sel(where).squeeze().values
 
 
@@ -287,6 +303,23 @@ def _match(values: list[float], numbers: list[Number]) -> str:
             lost.append(f"value {k + 1}, {values[k]:.5g}")
             k += 1
     return f"not in the text: {'; '.join(lost)}" if lost else ""
+
+
+def _nearest(values: list[float], numbers: list[Number]) -> list[Number]:
+    """Assign each value to a number, in order, so that they differ least in size."""
+    cost = np.full((len(values) + 1, len(numbers) + 1), np.inf)
+    cost[-1, -1] = 0.0
+    for n in reversed(range(len(numbers))):
+        cost[-1, n] = cost[-1, n + 1] + numbers[n].measured
+        for k in reversed(range(len(values))):
+            pair = cost[k + 1, n + 1] + numbers[n].distance(values[k])
+            cost[k, n] = min(pair, cost[k, n + 1] + numbers[n].measured)
+    found, k = list[Number](), 0
+    for n, number in enumerate(numbers):
+        if k < len(values) and cost[k, n] != cost[k, n + 1] + number.measured:
+            found.append(number)
+            k += 1
+    return found
 
 
 def _printed(path: Path) -> dict[int, set[str]]:

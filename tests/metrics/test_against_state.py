@@ -495,3 +495,14 @@ def test_nothing_is_relative_to_a_reference_of_zero() -> None:
     assert np.isnan([report.abs_magnetization_roe.value, report.abs_magnetization_bias.value]).all()
     assert np.isnan([report.abs_magnetization_roe.floor, report.abs_magnetization_roe.error]).all()
     assert np.isfinite([report.kl.value, report.energy_bias.value]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("field", "floor"), [(1.0, 0.40), (2.0, 0.94)])
+def test_kl_to_the_frequencies_of_shots_has_a_floor(field: float, floor: float) -> None:
+    """What docs/physics.md says of the exact state, measured against its own 10^5 shots."""
+    state = ground_state(TFIM(sites=18, field=field), progress=False)
+    bits, counts = np.unique(sample(state, 100_000, seed=0).bits, axis=0, return_counts=True)
+    frequencies = counts / counts.sum()
+    kl = float(frequencies @ (np.log(frequencies) - state.log_prob(bits)))
+    assert kl == pytest.approx(floor, abs=0.005)
