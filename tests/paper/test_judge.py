@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -25,6 +26,12 @@ from psiprune.paper.claims.judge import (
 from psiprune.paper.headlines import headlines
 from spoiled import few, found, put, scaled, taken
 from spoiled import found as found_in
+
+
+@cache
+def judged_world() -> list[Judged]:
+    """All claims where the paper is right; it takes a second or two."""
+    return judge(world())
 
 
 def doubled(datasets: Datasets) -> Datasets:
@@ -77,7 +84,7 @@ def test_few_seeds_decide_no_claim_that_rests_on_signed_ranks(count: int) -> Non
 
 def test_seeds_that_agree_change_nothing() -> None:
     datasets = world()
-    before, after = judge(datasets), judge(doubled(datasets))
+    before, after = judged_world(), judge(doubled(datasets))
     for (claim, one), (_, two) in zip(before, after, strict=True):
         assert two.verdict == one.verdict, claim.key
         assert two.seeds == (1 if one.seeds == 1 else 2 * one.seeds), claim.key
@@ -92,7 +99,7 @@ def known(names: Iterable[str], datasets: Datasets) -> bool:
 
 def test_numbers_are_those_of_variables_and_lead_back_to_them() -> None:
     datasets = world()
-    rows = {row["key"]: row for row in claims_numbers(judge(datasets))}
+    rows = {row["key"]: row for row in claims_numbers(judged_world())}
     for key, row in rows.items():
         assert set(row["sources"]) == set(row["numbers"])
         assert row["numbers"], key
@@ -130,7 +137,7 @@ def test_json_is_plain_and_finite() -> None:
 
 
 def test_the_table() -> None:
-    judged = judge(world())
+    judged = judged_world()
     text = claims_text(judged)
     lines = text.splitlines()
     assert lines[0].split() == ["verdict", "claim", "section", "effect", "n"]
@@ -147,7 +154,7 @@ def test_the_table() -> None:
 
 
 def test_the_markdown_table_has_four_cells_a_row() -> None:
-    judged = judge(world())
+    judged = judged_world()
     lines = claims_markdown(judged).splitlines()
     assert lines[0].startswith(f"{len(CLAIMS)} claims: ")
     rows = lines[4:]
@@ -167,7 +174,7 @@ def test_the_markdown_table_has_four_cells_a_row() -> None:
 
 def test_five_headlines() -> None:
     datasets = world()
-    found = headlines(datasets, judge(datasets))
+    found = headlines(datasets, judged_world())
     assert [each.number.shown for each in found] == [
         *("27%", "27%", "61%", "63 of 162", f"{len(CLAIMS) - 2} of {len(CLAIMS)}")
     ]

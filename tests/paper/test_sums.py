@@ -19,7 +19,7 @@ from psiprune.states.mps import load_mps
 def test_sums_of_a_tiny_study(finished: Path, study: xr.Dataset) -> None:
     sums = sums_of(study, finished)
     assert sums is not None
-    field, seed = float(study["field"][0]), int(study["seed"][1])
+    field, seed = float(study["field"][0]), int(study["seed"][-1])
     level = int(study["level"][-1])
     folder = finished / f"h={field:g}"
     state, shots = load_mps(folder / "state.nc"), pp.read_shots(folder / "shots.nc")

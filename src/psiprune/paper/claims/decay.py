@@ -131,6 +131,8 @@ def _connectivity(evidence: Evidence, size: float, delta: Float64, last: NDArray
     here = phase(evidence.datasets, keys[0], QCP)
     require(here, "components")
     parts, levels = series(here, "components", "level"), fractions(here)
+    if last[-1] >= len(levels):  # the decays are those of a longer path
+        return ""
     of = evidence.using(f"{keys[0]}/components", suffix=f"{size:g}")
     connected = of.note("connected", np.mean(parts[:, last] == 1), "share of graphs at the end")
     pieces = of.note("pieces", np.median(parts[:, last]), "median of the components at the end")
