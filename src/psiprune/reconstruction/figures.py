@@ -266,7 +266,6 @@ def plot_answer(
     for each, columns in ((agreement, 3), (search, 3)):
         legend_above(each, columns)
     draw_graph(graph, rbm)
-    letter(axes)
     return axes
 
 
