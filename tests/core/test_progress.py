@@ -15,6 +15,7 @@ import pytest
 import psiprune as pp
 from psiprune.core import progress
 from psiprune.core.progress import count, describe, expect, in_notebook, progress_bar
+from psiprune.core.threads import map_threads
 from psiprune.experiments.ensemble import run_parallel
 
 BITS = np.random.default_rng(0).integers(0, 2, (300, 4), dtype=np.uint8)
@@ -96,6 +97,26 @@ def test_one_bar_at_a_time(terminal: Terminal) -> None:
     assert "outer" in terminal.getvalue()
     assert "training" not in terminal.getvalue()
     assert "sampling" not in terminal.getvalue()
+
+
+def test_tasks_in_several_threads_are_not_described(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    together = threading.Barrier(2)
+
+    def task(number: int) -> None:
+        together.wait(10)
+        describe(f"task {number}")
+        together.wait(10)
+
+    with progress_bar(10, "outer"):
+        describe("both")
+        map_threads(task, range(2))
+        assert progress._shown is not None
+        assert progress._shown.bar.postfix == "both"
+        map_threads(lambda number: describe(f"task {number}"), [7])
+        assert progress._shown.bar.postfix == "task 7"
 
 
 def test_bar_ends_with_an_error(terminal: Terminal) -> None:

@@ -147,12 +147,14 @@ def expect(unit: str, change: int) -> None:
 
 
 def describe(text: str) -> None:
-    """Name what is being done behind the bar; ignored from other threads, of which there are many.
+    """Name what is being done behind the bar; ignored where several threads do such things.
 
     The text appears with the next step.
     """
+    from psiprune.core.threads import alone
+
     with _lock:
-        if _shown is not None and _shown.thread == threading.get_ident():
+        if _shown is not None and _shown.thread == threading.get_ident() and alone():
             _shown.bar.set_postfix_str(text, refresh=False)
 
 

@@ -104,6 +104,11 @@ def map_threads(
     return results
 
 
+def alone() -> bool:
+    """Return whether no call of `map_threads` has started threads that still run."""
+    return _occupied <= 0
+
+
 def _occupy(cores: int) -> None:
     """Count cores that threads of `map_threads` use, apart from one for each first caller."""
     global _occupied
