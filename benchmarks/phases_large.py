@@ -8,7 +8,7 @@ F: fidelity with the state, by draws of both. KL by basis: mean of log q_state -
 held-out shots, in nats per shot, and the largest of all bases in standard errors. E: energy by
 draws, with that of the state. CPU: of the training, one core.
 
-An hour on a busy core for --sites 20 30 50; some minutes for --sites 20.
+--sites takes several numbers, 20,30,50. Minutes of CPU for each start.
 """
 
 from __future__ import annotations
