@@ -37,7 +37,9 @@ if grep '^git' version.txt; then echo "an installed wheel is no checkout"; exit 
     --prune.levels 2 --measure.draws 200 --out run >study.txt
 tail -1 study.txt
 "$bin/psiprune" example shots.txt >/dev/null
-"$bin/psiprune" reconstruct shots.txt --out result 2>/dev/null | head -1 | tee verdict.txt
+# No pipe to head: psiprune fails where nobody reads on.
+"$bin/psiprune" reconstruct shots.txt --out result 2>/dev/null >verdict.txt
+head -1 verdict.txt
 grep -q '^Trusted' verdict.txt
 "$bin/python" -c "
 import psiprune
