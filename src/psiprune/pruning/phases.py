@@ -39,7 +39,7 @@ PhaseCriterion = Literal["magnitude", "damage", "surgeon"]
 FINE_TUNING = 30
 #: L2 penalties of fine-tuning to choose from. Without one weights grow where the shots tell little,
 #: and the next step cannot remove them; a large one costs where weights must be large.
-DECAYS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
+DECAYS = (1e-6, 1e-5, 1e-4, 1e-3)
 #: Factors on the damping that surgery tries by F of the shots, which has directions of little
 #: information, and by the quantum Fisher information.
 _STRONGER, _QUANTUM = (1.0, 10.0, 100.0), (1.0, 10.0)
