@@ -81,16 +81,6 @@ class Number:
             decimals = len(plain.lstrip("-").rstrip("0")) - len(plain.lstrip("-"))
         return abs(float(plain) - value) <= 0.5 * 10.0**-decimals * (1 + 1e-9)
 
-    def distance(self, value: float) -> float:
-        """Return 0 if the number shows the value, else how far they are, at most 2.01."""
-        shown = float(self.text.replace(",", ""))
-        if self.shows(value):
-            return 0.0
-        whole = 1.0 if float(value).is_integer() != ("." not in self.text) else 0.0
-        if shown * value <= 0:
-            return 1.0 + whole
-        return min(1.0, abs(float(np.log10(value / shown)))) + whole + 0.01
-
     def rewritten(self, value: float) -> str:
         """Return the value with as many digits as the number shows."""
         whole, point, decimals = self.text.partition(".")
@@ -99,9 +89,8 @@ class Number:
         digits = len((whole + decimals).replace(",", "").lstrip("-0"))
         if whole.lstrip("-") != "0" or not digits:
             return f"{value:.{len(decimals)}f}"
-        return np.format_float_positional(
-            value, precision=digits, fractional=False, min_digits=digits
-        )
+        decimals_shown = digits - 1 - int(np.floor(np.log10(abs(value) or 1.0)))
+        return f"{value:.{max(decimals_shown, 0)}f}"
 
 
 @dataclass
@@ -161,8 +150,8 @@ def read_page(path: Path) -> Page:
 def find_sources(page: Page, update: bool = False) -> list[str]:
     """Give each number its source; return what is wrong with the comments of a page.
 
-    With `update` the numbers before a `from` that has changed are rewritten, each by the value that
-    stands nearest to it in order and size: read the change before you keep it.
+    With `update` the numbers of a `from` that has changed are rewritten where its values are as
+    many as the measured numbers before it, or as all of them.
     """
     problems, edits = list[str](), dict[tuple[int, int], str]()
     names: dict[str, Any] = {"kept": kept, "seeds": seeds, "median": np.median}
@@ -175,8 +164,10 @@ def find_sources(page: Page, update: bool = False) -> list[str]:
             problems.append(f"{place}:{line}: {type(error).__name__}: {error}")
             continue
         missing = _match(values, numbers)
-        if missing and update and len(values) <= len(numbers):
-            pairs = zip(_nearest(values, numbers), values, strict=True)
+        measured = [number for number in numbers if number.measured]
+        same = next((some for some in (measured, numbers) if len(some) == len(values)), None)
+        if missing and update and same:
+            pairs = zip(same, values, strict=True)
             edits |= {n.span: n.rewritten(v) for n, v in pairs if not n.shows(v)}
         elif missing:
             problems.append(f"{place}:{line}: {missing}")
@@ -303,23 +294,6 @@ def _match(values: list[float], numbers: list[Number]) -> str:
             lost.append(f"value {k + 1}, {values[k]:.5g}")
             k += 1
     return f"not in the text: {'; '.join(lost)}" if lost else ""
-
-
-def _nearest(values: list[float], numbers: list[Number]) -> list[Number]:
-    """Assign each value to a number, in order, so that they differ least in size."""
-    cost = np.full((len(values) + 1, len(numbers) + 1), np.inf)
-    cost[-1, -1] = 0.0
-    for n in reversed(range(len(numbers))):
-        cost[-1, n] = cost[-1, n + 1] + numbers[n].measured
-        for k in reversed(range(len(values))):
-            pair = cost[k + 1, n + 1] + numbers[n].distance(values[k])
-            cost[k, n] = min(pair, cost[k, n + 1] + numbers[n].measured)
-    found, k = list[Number](), 0
-    for n, number in enumerate(numbers):
-        if k < len(values) and cost[k, n] != cost[k, n + 1] + number.measured:
-            found.append(number)
-            k += 1
-    return found
 
 
 def _printed(path: Path) -> dict[int, set[str]]:
