@@ -132,8 +132,7 @@ CASES: list[tuple[Any, ...]] = [
     ("qcp-damaged-beyond-25", IN_PART, flat(("abs_magnetization_roe",), QCP)),
     ("qcp-damaged-beyond-25", IN_PART, flat(KINDS[3:], QCP)),
     ("qcp-damaged-beyond-25", FAILS, flat(KINDS[2:], QCP)),
-    ("qcp-damaged-beyond-25", IN_PART, mixed("kl", QCP, HALF, [1.2] * SEEDS)),
-    ("qcp-damaged-beyond-25", FAILS, mixed("kl", QCP, HALF, [1.05] * SEEDS)),
+    ("qcp-damaged-beyond-25", FAILS, mixed("kl", QCP, HALF, [1.2] * SEEDS)),
     ("qcp-small-amount", IN_PART, scaled("study", "abs_magnetization_roe_floor", 1000.0)),
     (
         "qcp-small-amount",

@@ -1,1 +1,1 @@
-"""The claims of the paper, each judged by a rule fixed in code before any run."""
+"""The claims of the paper, each with the rule that judges it."""

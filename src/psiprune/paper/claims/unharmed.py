@@ -185,9 +185,9 @@ def _qcp_unharmed_25(evidence: Evidence) -> str:
 def _qcp_damaged_beyond_25(evidence: Evidence) -> str:
     """At the critical point pruning further than 25 % does significant damage.
 
-    At the level nearest to 50 % pruned. Holds if KL, 1 - F, eROE, mROE and C_MSE are all harmed
-    there, and KL is at least twice the dense one (median over seeds of the ratio, two-sided signed
-    ranks p <= 0.05); in part if at least three of the five are harmed, KL among them.
+    At the level nearest to 50 % pruned. Holds if KL is at least twice the dense one (median over
+    seeds of the ratio, two-sided signed ranks p <= 0.05), and KL, 1 - F, eROE, mROE and C_MSE are
+    all harmed there; in part if KL is so and three of the five are harmed, KL among them.
     """
     here = _study(evidence, QCP, TWO_SIDED)
     levels = fractions(here)
@@ -201,10 +201,9 @@ def _qcp_damaged_beyond_25(evidence: Evidence) -> str:
     kl, of = series(here, "kl", "level"), f"level {level} over level 0"
     against = evidence.compare("kl", kl[:, level], kl[:, 0], of, "study/kl")
     evidence.effect(f"KL at {levels[level]:.1%} pruned over dense", kl[:, level] / kl[:, 0])
-    doubled = against.higher and against.ratio >= COMPARABLE
+    damaged = against.higher and against.ratio >= COMPARABLE and "kl" in harmed
     evidence.decide(
-        doubled and len(harmed) == len(MEASURES),
-        "kl" in harmed and 2 * len(harmed) > len(MEASURES),
+        damaged and len(harmed) == len(MEASURES), damaged and 2 * len(harmed) > len(MEASURES)
     )
     return (
         f"At {pruned:.1%} pruned KL is {against} times the dense one, median over "
