@@ -89,9 +89,8 @@ class Number:
         digits = len((whole + decimals).replace(",", "").lstrip("-0"))
         if whole.lstrip("-") != "0" or not digits:
             return f"{value:.{len(decimals)}f}"
-        return np.format_float_positional(
-            value, precision=digits, fractional=False, min_digits=digits
-        )
+        decimals_shown = digits - 1 - int(np.floor(np.log10(abs(value) or 1.0)))
+        return f"{value:.{max(decimals_shown, 0)}f}"
 
 
 @dataclass
