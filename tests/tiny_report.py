@@ -30,7 +30,7 @@ FIGURE = (
 FIGURES = dict.fromkeys(
     [
         *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6"),
-        *("schedules", "broken", "forbidden", "sizes", "frontier", "timing"),
+        *("schedules", "trainings", "broken", "forbidden", "sizes", "frontier", "timing"),
     ],
     FIGURE,
 )
@@ -47,6 +47,7 @@ def tiny_datasets(folder: Path, sparse: xr.Dataset, ablation: xr.Dataset) -> dic
         "graph": models.isel(field=0),
         "size-4": study,
         "schedule-0.2": study,
+        "robust-exact": study,
         "sparse": sparse,
         "ablation": ablation,
         "frontier": frontier_like(),

@@ -14,7 +14,9 @@ from psiprune.paper.settings import PaperSettings
 
 #: Figures and tables that `--only` selects.
 Figure = Literal["fig1", "fig2", "fig3", "fig4", "fig5", "fig6"]
-Other = Literal["table1", "schedules", "broken", "forbidden", "sizes", "frontier", "timing"]
+Other = Literal[
+    "table1", "schedules", "trainings", "broken", "forbidden", "sizes", "frontier", "timing"
+]
 Piece = Literal[Figure, Other]
 #: Options that `--judge` excludes.
 _OF_A_RUN = {

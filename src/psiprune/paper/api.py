@@ -23,6 +23,7 @@ from psiprune.paper.figures.against_kl import plot_measures_against_kl
 from psiprune.paper.figures.decay import plot_decay
 from psiprune.paper.figures.graph import plot_graph
 from psiprune.paper.figures.order import plot_order
+from psiprune.paper.figures.robustness import plot_robustness
 from psiprune.paper.figures.schedules import plot_schedules
 from psiprune.paper.figures.sizes import plot_sizes
 from psiprune.paper.figures.timing import plot_timing
@@ -56,6 +57,7 @@ DRAWINGS: Mapping[str, Drawing] = {
     "fig5": Drawing(plot_sparse, "sparse"),
     "fig6": Drawing(plot_measures_against_kl, "study", "ranks"),
     "schedules": Drawing(plot_schedules, "study", "schedules"),
+    "trainings": Drawing(plot_robustness, "study", "robust"),
     "broken": Drawing(plot_broken, "ablation"),
     "forbidden": Drawing(plot_forbidden, "ablation"),
     "sizes": Drawing(plot_sizes, "sizes"),

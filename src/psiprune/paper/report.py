@@ -28,7 +28,7 @@ from psiprune.reporting.traced import Named
 #: Sections in the order of the paper: the names of figures, of templates and of anchors.
 _SECTIONS = (
     *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "table1"),
-    *("schedules", "broken", "forbidden", "sizes", "frontier", "timing"),
+    *("schedules", "trainings", "broken", "forbidden", "sizes", "frontier", "timing"),
 )
 #: Effects that the table of claims shows of each, the most important ones.
 _EFFECTS = 3
@@ -51,8 +51,8 @@ def paper_report(
         datasets: by name: graph, study, size-50, schedule-0.1, sparse, ablation, frontier, models,
             symmetry, sums, decay, ranks.
         judgement: the claims with their findings, and the numbers to read first.
-        figures: fig1, ..., fig6, schedules, broken, forbidden, sizes, frontier, timing; a figure or
-            the text of an SVG.
+        figures: fig1, ..., fig6, schedules, trainings, broken, forbidden, sizes, frontier, timing;
+            a figure or the text of an SVG.
         timing: times by density.
         provenance: versions, machine and configuration.
         banner: what the run was, as `psiprune.paper.banner.banner` says it.
@@ -66,7 +66,7 @@ def paper_report(
         title="Pruning restricted Boltzmann machines: the paper, reproduced and judged",
         introduction=[each.text for each in write("introduction").sentences],
         summary=Summary(summary, judgement.headlines, [_row(each) for each in judged]),
-        sections=[*_trainings(judged), *_sections(datasets, figures, timing)],
+        sections=[*_verdicts(judged), *_sections(datasets, figures, timing)],
         explorer=None if study is None else explorer(study, datasets.get("models")),
         provenance=provenance,
         command=command,
@@ -87,7 +87,7 @@ def _row(judged: Judged) -> Row:
     )
 
 
-def _trainings(judged: Sequence[Judged]) -> Iterator[Section]:
+def _verdicts(judged: Sequence[Judged]) -> Iterator[Section]:
     """The verdicts for each training, if there are several."""
     rows = robustness_numbers(judged)
     if rows:
@@ -98,7 +98,7 @@ def _trainings(judged: Sequence[Judged]) -> Iterator[Section]:
             "training; * marks another one, a dash what cannot be decided"
         )
         head = ["claim", "CD-10 (main)", *(TRAININGS[name] for name in names[1:])]
-        yield Section("trainings", "Trained in other ways", table=Table(caption, head, cells))
+        yield Section("verdicts", "Verdicts by training", table=Table(caption, head, cells))
 
 
 def _shown(verdicts: Mapping[str, str], name: str) -> str:
@@ -120,7 +120,15 @@ def _sections(
     variables: dict[str, Any] = {
         name: Named(name, datasets[name]) if name in datasets else None for name in NAMED
     }
-    families = {"sizes": _family(datasets, "size-"), "schedules": _family(datasets, "schedule-")}
+    families: dict[str, Any] = {
+        "sizes": _family(datasets, "size-"),
+        "schedules": _family(datasets, "schedule-"),
+        "trainings": [
+            (words, Named(name, datasets[name]))
+            for name, words in TRAININGS.items()
+            if name in datasets
+        ],
+    }
     for name in _SECTIONS:
         if name in figures or (name == "table1" and name in tables):
             text = write(name, timing=timing, **variables, **families)
