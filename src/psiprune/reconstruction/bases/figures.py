@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from psiprune.rbm.phase import PhaseRBM
 from psiprune.reconstruction.bases.checks import basis_deviations
 from psiprune.reconstruction.figures import draw_search
-from psiprune.reconstruction.graph import draw_graph
 from psiprune.reporting.figures import BLACK, BLUE, GREEN, GREY, ORANGE, faint_grid, legend_below
+from psiprune.reporting.graph_figure import draw_graph
 
 #: The most bases with a name at the axis.
 _NAMED = 40
