@@ -294,6 +294,14 @@ def test_fits_that_disagree(
     assert ("--starts 16" in step.command) == (verdict == "undecided")
 
 
+def test_a_basis_with_one_shot_is_in_the_training_set() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (401, 2), dtype=np.uint8)
+    shots = pp.Shots(bits, pp.PauliBases.of_groups(("ZZ", "XX", "XY"), [200, 200, 1]))
+    split = split_each_basis(shots, 0.6, 0)
+    assert split.part[-1] == 0
+    assert set(split.training.bases) == {"ZZ", "XX", "XY"}
+
+
 def test_two_starts_that_agree_do_not_show_that_others_would(folder: Path) -> None:
     found = finished(folder / "run")
     found.dataset.attrs.update({"starts": 3, "equally_likely": 3, "agreement": 1.0})
