@@ -257,6 +257,7 @@ def test_a_state_that_is_wrong_in_one_of_many_bases_is_not_trusted() -> None:
     vector[[1, 2, 4, 8]] = np.exp(1j * np.random.default_rng(0).uniform(-3, 3, 4)) / 2
     shots = pp.sample(mps_from_vector(vector), 28 * 300, seed=1, bases="all-pairs", progress=False)
     found = pp.reconstruct(shots, hidden=2, starts=4, seeds=2, progress=False)
+    assert isinstance(found, pp.PhaseReconstruction)
     assert found.rbm.fidelity(mps_from_vector(vector)) < 0.8
     assert found.verdict == "not trusted"
     assert "bases" in {check.name for check in found.checks if check.answer == "fail"}

@@ -71,7 +71,9 @@ def _bases(dataset: xr.Dataset) -> Check:
     """Check the outcomes in each basis on its own, however small its share of the shots."""
     (answer, k, chance, more), (of_dense, *_) = (
         judge_bases(
-            *(dataset[f"{prefix}basis_{name}"].values for name in ("deviance", "freedom", "shots")),
+            dataset[f"{prefix}basis_deviance"].values,
+            dataset[f"{prefix}basis_freedom"].values,
+            dataset[f"{prefix}basis_shots"].values,
             dataset.attrs["tolerance"],
         )
         for prefix in ("", "dense_")
