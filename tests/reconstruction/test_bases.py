@@ -92,7 +92,13 @@ def test_the_figures_show_every_state_of_the_search(folder: Path) -> None:
     weights = np.sort(found.dataset["trial_weights"].values)[::-1]
     np.testing.assert_array_equal(kept[0] + kept[1], weights)
     assert len(drawn["bases"].axes[1].patches) >= len(found.dataset["basis"])
-    assert found.summary.size.text in found.plot().get_suptitle()
+    axes = found.plot()
+    assert found.summary.size.text in axes[0].figure.get_suptitle()
+    given = Figure().subplots(2, 2)
+    np.testing.assert_array_equal(found.plot(ax=given), given.ravel())
+    assert all(ax.has_data() for ax in given.ravel())
+    with refuses("ax", "array of 4", "3 Axes"):
+        found.plot(ax=given.ravel()[:3])
 
 
 def test_the_numbers_are_those_of_the_test_shots(folder: Path) -> None:
