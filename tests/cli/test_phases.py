@@ -120,6 +120,18 @@ def test_identifiability_prints_what_python_finds(folder: Path) -> None:
     assert text.rstrip().endswith(f"next: psiprune reconstruct {folder}/shots.nc")
 
 
+def test_what_is_not_determined_asks_for_more_bases(folder: Path, tmp_path: Path) -> None:
+    shots = pp.read_shots(folder / "shots.nc")
+    few = shots.take(np.arange(0, 3000, 60))
+    few.save(tmp_path / "few shots.nc")
+    command = ("identifiability", tmp_path / "few shots.nc", "--hidden", 2, "--starts", 2)
+    found = json_of(tiny.call(*command, "--json"))
+    assert not found["determined"]
+    text = text_of(tiny.call(*command))
+    assert f"measure in {next(iter(found['distinguishing'] or found['suggested']))}" in text
+    assert text.rstrip().endswith("next: psiprune identifiability MORE_SHOTS")
+
+
 def test_prune_writes_the_levels_of_prune_phases_and_resumes(folder: Path, tmp_path: Path) -> None:
     rbm, shots = pp.load_phase_rbm(folder / "rbm.nc"), pp.read_shots(folder / "shots.nc")
     out = tmp_path / "path"
@@ -190,6 +202,7 @@ def test_above_twenty_sites_numbers_come_with_errors(
         ("train {in}/shots.nc --out {out} --starts 0", ["starts", 1, 0]),
         ("train {in}/z.nc --out {out} --starts 2", ["--starts", "Z", "omit it"]),
         ("train {in}/z.nc --out {out} --phase-hidden 3", ["--phase-hidden", "Z", "omit it"]),
+        ("identifiability {in}/shots.nc --starts 1", ["starts", 2, 1]),
         ("evaluate {in}/rbm.nc {in}/state.nc --draws 100", ["--draws", "exactly"]),
         ("evaluate {in}/rbm.nc {in}/z.nc --observable X0", ["--observable", "shots"]),
         ("prune {in}/rbm.nc {in}/shots.nc --out {out} --folds 5", ["--folds", "rbm.nc"]),

@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.special import chdtrc
 
 import psiprune as pp
 import tiny
 from outcomes import json_of, text_of
+from psiprune.metrics.loss_tests import deviance, judge_bases
 from psiprune.metrics.phase_held_out import log_prob_by_shot
 from psiprune.pruning.settings import SearchSettings
 from psiprune.reconstruction.bases.checks import FITS, INFORMATION, make_checks
 from psiprune.reconstruction.bases.comparison import divergence, free_parameters
 from psiprune.reconstruction.bases.inputs import split_each_basis
 from psiprune.reconstruction.bases.pipeline import run_bases
+from psiprune.states.mps import mps_from_vector
 from refusals import check_refusal, refuses
 
-OPTIONS = "--hidden 2 --starts 2 --seeds 2 --prune.fraction 0.3 --observable Y0_Z1=Y0\u00a0Z1"
+OPTIONS = "--hidden 2 --seeds 2 --prune.fraction 0.3 --observable Y0_Z1=Y0\u00a0Z1"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -89,7 +92,13 @@ def test_the_figures_show_every_state_of_the_search(folder: Path) -> None:
     weights = np.sort(found.dataset["trial_weights"].values)[::-1]
     np.testing.assert_array_equal(kept[0] + kept[1], weights)
     assert len(drawn["bases"].axes[1].patches) >= len(found.dataset["basis"])
-    assert found.summary.size.text in found.plot().get_suptitle()
+    axes = found.plot()
+    assert found.summary.size.text in axes[0].figure.get_suptitle()
+    given = Figure().subplots(2, 2)
+    np.testing.assert_array_equal(found.plot(ax=given), given.ravel())
+    assert all(ax.has_data() for ax in given.ravel())
+    with refuses("ax", "array of 4", "3 Axes"):
+        found.plot(ax=given.ravel()[:3])
 
 
 def test_the_numbers_are_those_of_the_test_shots(folder: Path) -> None:
@@ -144,7 +153,6 @@ def test_a_run_that_lost_files_ends_with_the_same_bytes(folder: Path, tmp_path: 
         (run / name).unlink()
     settings = pp.BasesSettings(
         hidden=(2,),
-        starts=2,
         seeds=2,
         prune=SearchSettings(fraction=0.3),
         observable=("Y0_Z1=Y0 Z1",),
@@ -159,7 +167,7 @@ def test_a_run_that_lost_files_ends_with_the_same_bytes(folder: Path, tmp_path: 
 @pytest.mark.slow
 def test_python_gives_the_same_without_a_folder(folder: Path) -> None:
     shots = pp.read_shots(folder / "shots.nc")
-    how: dict[str, Any] = {"hidden": 2, "starts": 2, "seeds": 2, "prune": {"fraction": 0.3}}
+    how: dict[str, Any] = {"hidden": 2, "seeds": 2, "prune": {"fraction": 0.3}}
     found = pp.reconstruct(shots, observables={"Y0_Z1": "Y0 Z1"}, progress=False, **how)
     assert isinstance(found, pp.PhaseReconstruction)
     done = finished(folder / "run")
@@ -172,7 +180,7 @@ def test_python_gives_the_same_without_a_folder(folder: Path) -> None:
     assert printed["trials"][0]["weights"] == 18
     assert printed["next"][0]["command"].endswith("run/smallest.nc NEW_SHOTS")
     assert done.request.command() == (
-        f"psiprune reconstruct {folder}/shots.nc --hidden 2 --starts 2 --observable "
+        f"psiprune reconstruct {folder}/shots.nc --hidden 2 --observable "
         "'Y0_Z1=Y0 Z1' --seeds 2 --prune.fraction 0.3"
     )
 
@@ -210,6 +218,57 @@ def test_a_mixed_state_is_not_trusted() -> None:
     assert "unpruned RBM" in found.summary.cause[0].text
 
 
+def test_a_basis_with_a_small_share_of_the_shots_may_not_be_wrong(folder: Path) -> None:
+    """In each basis of the record only 1/28 of the loss per shot counts, whatever it is."""
+    generator = np.random.default_rng(3)
+    prob = np.full(16, 0.06)
+    prob[0] = 0.1
+    right = [deviance(prob, generator.multinomial(40, prob)) for _ in range(27)]
+    other = np.zeros(16)
+    other[[1, 2, 4, 8]] = 0.25
+    wrong = deviance(prob, generator.multinomial(40, other))
+    for each, expected in ((right[0], "pass"), (wrong, "fail")):
+        found, freedom = zip(*right, each, strict=True)
+        answer, worst, _, _ = judge_bases(found, freedom, [40] * 28, 0.05)
+        assert answer == expected
+        assert (worst == 27) == (expected == "fail")
+    found, freedom = zip(*right, deviance(prob, np.eye(16)[0] * 4), strict=True)
+    answer, worst, _, more = judge_bases(found, freedom, [40] * 27 + [4], 0.05)
+    assert (answer, worst) == ("undecided", 27)
+    assert more > 2
+    run = finished(folder / "run")
+    run.dataset["basis_deviance"][2] = 500.0
+    check = next(each for each in run.checks if each.name == "bases")
+    assert (check.answer, check.cause) == ("fail", "pruning")
+    assert str(run.dataset["basis"].values[2]) in check.found
+    assert run.verdict == "not trusted"
+
+
+def test_the_deviance_of_a_right_model_follows_chi_squared() -> None:
+    generator = np.random.default_rng(0)
+    chances = []
+    for _ in range(800):
+        prob = generator.dirichlet(np.full(16, 0.5))
+        found, freedom = deviance(prob, generator.multinomial(36, prob))
+        chances.append(chdtrc(freedom, found))
+    # Of 800, 40 and 8 are expected; 7 and 3 standard deviations of the count.
+    assert 15 < np.sum(np.array(chances) < 0.05) < 65
+    assert np.sum(np.array(chances) < 0.01) < 17
+
+
+@pytest.mark.slow
+def test_a_state_that_is_wrong_in_one_of_many_bases_is_not_trusted() -> None:
+    """A W state with phases, of which 2 + 4 hidden units describe all bases but ZZZZ."""
+    vector = np.zeros(16, complex)
+    vector[[1, 2, 4, 8]] = np.exp(1j * np.random.default_rng(0).uniform(-3, 3, 4)) / 2
+    shots = pp.sample(mps_from_vector(vector), 28 * 300, seed=1, bases="all-pairs", progress=False)
+    found = pp.reconstruct(shots, hidden=2, starts=4, seeds=2, progress=False)
+    assert isinstance(found, pp.PhaseReconstruction)
+    assert found.rbm.fidelity(mps_from_vector(vector)) < 0.8
+    assert found.verdict == "not trusted"
+    assert "bases" in {check.name for check in found.checks if check.answer == "fail"}
+
+
 def test_few_shots_are_not_enough_information(folder: Path) -> None:
     found = finished(folder / "run")
     found.dataset["infidelity"] = 0.2
@@ -225,7 +284,8 @@ def test_few_shots_are_not_enough_information(folder: Path) -> None:
     [
         (3, 0.3, "not trusted", "measure in XXZ, XYZ too"),
         (1, 0.3, "undecided", "from more starts"),
-        (1, 0.95, "trusted", "new shots"),
+        (1, 0.95, "undecided", "from more starts"),
+        (1, 0.995, "trusted", "new shots"),
     ],
 )
 def test_fits_that_disagree(
@@ -235,9 +295,27 @@ def test_fits_that_disagree(
     changed = {"equally_likely": equal, "agreement": agreement, "distinguishing": "XXZ XYZ"}
     found.dataset.attrs.update(changed)
     assert found.verdict == verdict
+    assert not found.summary.cause
     [step] = found.summary.steps
     assert advice in step.reason
-    assert ("--starts 8" in step.command) == (verdict == "undecided")
+    assert ("--starts 16" in step.command) == (verdict == "undecided")
+
+
+def test_a_basis_with_one_shot_is_in_the_training_set() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (401, 2), dtype=np.uint8)
+    shots = pp.Shots(bits, pp.PauliBases.of_groups(("ZZ", "XX", "XY"), [200, 200, 1]))
+    split = split_each_basis(shots, 0.6, 0)
+    assert split.part[-1] == 0
+    assert set(split.training.bases) == {"ZZ", "XX", "XY"}
+
+
+def test_two_starts_that_agree_do_not_show_that_others_would(folder: Path) -> None:
+    found = finished(folder / "run")
+    found.dataset.attrs.update({"starts": 3, "equally_likely": 3, "agreement": 1.0})
+    check = next(each for each in found.checks if each.name == FITS)
+    assert check.answer == "undecided"
+    assert "at least 4 starts" in check.found
+    assert "--starts" in found.summary.steps[0].command
 
 
 def test_the_parameters_that_count_are_at_most_those_of_a_state() -> None:

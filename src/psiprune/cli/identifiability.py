@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from psiprune.cli.app import show
+from psiprune.cli.app import command_line, show
 from psiprune.cli.options import Int, Json
 from psiprune.training.phases import EPOCHS, STARTS
 
@@ -30,7 +30,7 @@ def identifiability_command(
         shots: file of shots in several bases
         hidden: hidden units of the RBM of the amplitudes (default: as many as sites)
         phase_hidden: hidden units of the RBM of the phases (default: twice those of the amplitudes)
-        starts: independent fits
+        starts: independent fits, at least 2
         epochs: the most training steps of each
         held_out: fraction of the shots of each basis that the fits do not see
         seed: random seed of the initial weights and of the split
@@ -57,4 +57,9 @@ def identifiability_command(
         "suggested": dict(found.suggested),
         "distinguishing": dict(found.distinguishing),
     }
-    show(numbers, f"{found}\nnext: psiprune reconstruct {shots}", json)
+    text, command = str(found), command_line("reconstruct", shots)
+    if not found.determined:
+        bases = ", ".join(basis for basis, _ in found.distinguishing or found.suggested)
+        text += f"\n\nmeasure in {bases} too, and repeat" if bases else ""
+        command = command_line("identifiability", "MORE_SHOTS")
+    show(numbers, text, json, command)

@@ -15,6 +15,7 @@ from psiprune.cli.app import chosen_settings, new_dataset, show
 from psiprune.cli.experiments import folder_of
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import PHASE_SITES
 from psiprune.core.progress import progress_bar
 from psiprune.io.work_status import note_kept
 from psiprune.reporting.tables import Column, table
@@ -83,16 +84,22 @@ def train_on_bases(
         "agreement": made["agreement"],
         "training_warnings": [],
     }
-    ending = "converged" if made["converged"] else "not converged"
+    ending = ""
+    if rbm.visible <= PHASE_SITES:  # above, all steps are taken
+        ending = ", converged" if made["converged"] else ", not converged"
     which = "least" if float(made["equally_likely"]) > 1 else "with another one at most"
+    agreement = ""
+    if float(made["starts"]) > 1:
+        agreement = (
+            f"\n{made['equally_likely']} of {made['starts']} fits equally likely, {which} fidelity "
+            f"{made['agreement']:.4f}"
+        )
     show(
         numbers,
         f"{out}: {rbm.visible} sites, {rbm.amplitude.hidden} hidden units for the amplitudes and "
         f"{rbm.phase.hidden} for the phases, {rbm.number_of_weights} weights\n"
-        f"{made['epochs_done']} steps over {len(data)} shots in {made['bases']} bases, {ending}; "
-        f"log-likelihood {made['log_likelihood']:.6g} nats per shot\n"
-        f"{made['equally_likely']} of {made['starts']} fits equally likely, {which} fidelity "
-        f"{made['agreement']:.4f}",
+        f"{made['epochs_done']} steps over {len(data)} shots in {made['bases']} bases{ending}; "
+        f"log-likelihood {made['log_likelihood']:.6g} nats per shot{agreement}",
         json,
     )
 

@@ -41,6 +41,8 @@ FAMILIES = 6
 POWER = 0.9
 #: A configuration has a cell of its own if so many of the shots are expected to show it.
 _CELL_SHOTS = 5.0
+#: A basis has enough shots if such a loss in it would fail, two bits per shot.
+_VISIBLE = 2 * math.log(2)
 _Z_PASS, _Z_FAIL = float(norm.isf(PASS_LEVEL)), float(norm.isf(LEVEL / FAMILIES))
 _Z_OBSERVABLE = float(norm.isf(OBSERVABLE_LEVEL))
 _Z_NEEDED = _Z_PASS + float(norm.isf(1 - POWER))
@@ -181,6 +183,79 @@ def cell_divergence(log_p: ArrayLike, counts: ArrayLike, shots: int) -> Cells:
     divergence = float((cells_f[some] * np.log(cells_f[some] / cells_p[some])).sum())
     number = float(np.minimum(cells_p * shots, 1.0).sum())
     return Cells(divergence, number, unseen, expected)
+
+
+def deviance(prob: ArrayLike, counts: ArrayLike) -> tuple[float, int]:
+    """Return the deviance of shots from a model over cells of outcomes, and its freedom.
+
+    2 sum_c n_c log(n_c / (n p_c)), over Williams' correction (1976), follows chi-squared with k =
+    cells - 1 degrees of freedom if the model is right (Wilks 1938); non-central with 2 n KL if not.
+    An outcome is a cell if the model expects at least one shot of it; the others fill cells in the
+    order of their probability. For the rest, the model is given one shot.
+
+    Args:
+        prob: p(x) of all outcomes, [outcome].
+        counts: how many of the n shots show each, [outcome].
+    """
+    p, seen = np.asarray(prob, float), np.asarray(counts, float)
+    order = np.argsort(-p, kind="stable")
+    shots = seen.sum()
+    starts, filled = [0], 0.0
+    for place, expected in enumerate((p[order] * shots).tolist()):
+        if filled >= 1:
+            starts.append(place)
+            filled = 0.0
+        filled += expected
+    cells_p, cells = (np.add.reduceat(each[order], starts) for each in (p, seen))
+    cells_p = np.maximum(cells_p, 1 / shots)
+    cells_p /= cells_p.sum()
+    freedom = len(cells) - 1
+    if freedom == 0:
+        return 0.0, 0
+    some = cells > 0
+    raw = 2 * float((cells[some] * np.log(cells[some] / (shots * cells_p[some]))).sum())
+    return raw / (1 + (float((1 / cells_p).sum()) - 1) / (6 * shots * freedom)), freedom
+
+
+def judge_bases(
+    deviances: ArrayLike, freedoms: ArrayLike, shots: ArrayLike, tolerance: float
+) -> tuple[Answer, int, float, float]:
+    """Test each basis on its own, in nats per shot of that basis.
+
+    "fail" if a loss of at most T explains a deviance with less than 5 % over all families and
+    bases. "undecided" if no loss explains it so rarely and it may be above 2 T, or if a basis has
+    so few shots that a loss of two bits per shot would not fail.
+
+    Args:
+        deviances, freedoms: see `deviance`, [basis].
+        shots: in each basis, [basis].
+        tolerance: T.
+
+    Returns:
+        The answer, the basis that decides it, how likely so large a deviance is in it if the model
+        is right, and how many times as many shots are needed; NaN unless undecided.
+    """
+    from scipy.special import chdtrc, chndtr, chndtrix
+
+    found, k, n = (np.asarray(each, float) for each in (deviances, freedoms, shots))
+    level = LEVEL / FAMILIES / found.size
+    some = np.maximum(k, 1)
+    chance = np.where(k > 0, chdtrc(some, found), 1.0)
+    within = np.where(k > 0, 1 - chndtr(found, some, 2 * n * tolerance), 1.0)
+    worst = int(np.argmin(within))
+    if within[worst] < level:
+        return "fail", worst, float(chance[worst]), float("nan")
+    open_ = (chance < level) & (chndtr(found, some, 4 * n * tolerance) > PASS_LEVEL)
+    if open_.any():
+        worst = int(np.argmin(np.where(open_, chance, 1.0)))
+        return "undecided", worst, float(chance[worst]), 2.0
+    seen = chndtrix(1 - level, some, 2 * n * tolerance)
+    short = np.where(k > 0, seen / (2 * n * _VISIBLE), 4.0)
+    if short.max() > 1:
+        worst = int(np.argmax(short))
+        return "undecided", worst, float(chance[worst]), 1.2 * float(short[worst])
+    worst = int(np.argmin(chance))
+    return "pass", worst, float(chance[worst]), float("nan")
 
 
 def judge_cells(cells: Cells, shots: float, tolerance: float) -> LossTest:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psiprune.core.repr import notebook_table
+from psiprune.core.validation import check_count
 from psiprune.data.shots import Shots
 from psiprune.metrics.phase_held_out import BasisFit, held_out_by_basis, split_by_basis
 from psiprune.metrics.phase_information import (
@@ -137,7 +138,7 @@ def identifiability(
         shots: shots with a basis each, up to 16 sites.
         hidden: as in `train_phases`.
         phase_hidden: as in `train_phases`.
-        starts: independent fits.
+        starts: independent fits, at least 2: whether they agree is what they show.
         epochs: the most steps of each.
         held_out: fraction of the shots of each basis that the fits do not see.
         seed: of the initial weights and of the split.
@@ -146,6 +147,7 @@ def identifiability(
     Raises:
         InputError: as in `train_phases`, or a number is out of range.
     """
+    check_count("starts", starts, 2)
     training, test = split_by_basis(shots, held_out, seed)
     fits = independent_fits(
         training,

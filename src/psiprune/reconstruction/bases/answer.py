@@ -85,7 +85,7 @@ def _state(dataset: xr.Dataset) -> list[Sentence]:
     return [
         say(
             "fidelity {f} with the unpruned state; {expected} to expect of that one with the true "
-            "state, {replicas} by replicas",
+            "state if the model is right, {replicas} by replicas",
             f=one(of, "fidelity_with_unpruned", {}, lambda x: f"{x:.4f}"),
             expected=Number(expected, f"{expected:.4f}", f"{FILE}: 1 - infidelity"),
             replicas=Number(replicas, f"{replicas:.4f}", f"{FILE}: 1 - training_infidelity"),

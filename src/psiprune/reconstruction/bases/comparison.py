@@ -12,7 +12,7 @@ from psiprune.data.shots import Shots
 from psiprune.metrics.configurations import Configurations, independent_bits
 from psiprune.metrics.entanglement import entanglement
 from psiprune.metrics.equivalence import Losses
-from psiprune.metrics.loss_tests import Cells, cell_divergence
+from psiprune.metrics.loss_tests import Cells, cell_divergence, deviance
 from psiprune.metrics.measured_bases import pauli_mean
 from psiprune.metrics.phase_held_out import log_prob_by_shot
 from psiprune.rbm.phase import PhaseRBM
@@ -60,6 +60,8 @@ def divergence(one: PhaseRBM, other: PhaseRBM, bases: Sequence[str], share: Floa
 def basis_variables(rbm: PhaseRBM, test: Shots) -> xr.Dataset:
     """Collect over `basis`: test shots, log-likelihood, its expectation and variance, <P_i P_j>.
 
+    Also the `deviance` of the outcomes, and its degrees of freedom.
+
     pairs_value and pairs_shots [basis, site, partner] are of the letters of each basis, with <P_i>
     on the diagonal.
     """
@@ -74,8 +76,21 @@ def basis_variables(rbm: PhaseRBM, test: Shots) -> xr.Dataset:
         for matrix, single in ((pairs, prob @ signs), (measured, of_shots.mean(axis=0))):
             np.fill_diagonal(matrix, single)
         mean, variance = float(logs[outcome].mean()), float(prob @ (logs - expected) ** 2)
-        rows.append((basis, len(bits), mean, expected, variance, pairs, measured))
-    names, shots, means, expectations, variances, pairs_value, pairs_shots = zip(*rows, strict=True)
+        counts = np.bincount(outcome, minlength=len(prob))
+        rows.append(
+            (basis, len(bits), mean, expected, variance, pairs, measured, *deviance(prob, counts))
+        )
+    (
+        names,
+        shots,
+        means,
+        expectations,
+        variances,
+        pairs_value,
+        pairs_shots,
+        deviances,
+        freedoms,
+    ) = zip(*rows, strict=True)
     along = ("basis", "site", "partner")
     return xr.Dataset(
         {
@@ -83,6 +98,8 @@ def basis_variables(rbm: PhaseRBM, test: Shots) -> xr.Dataset:
             "basis_log_likelihood": ("basis", list(means), {"units": "nat"}),
             "basis_expected": ("basis", list(expectations), {"units": "nat"}),
             "basis_variance": ("basis", list(variances)),
+            "basis_deviance": ("basis", list(deviances)),
+            "basis_freedom": ("basis", list(freedoms)),
             "pairs_value": (along, np.array(pairs_value)),
             "pairs_shots": (along, np.array(pairs_shots)),
         },

@@ -10,12 +10,23 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from psiprune.rbm.phase import PhaseRBM
 from psiprune.reconstruction.bases.checks import basis_deviations
 from psiprune.reconstruction.figures import draw_search
-from psiprune.reporting.figures import BLACK, BLUE, GREEN, GREY, ORANGE, faint_grid, legend_below
+from psiprune.reporting.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    faint_grid,
+    legend_above,
+    legend_below,
+)
 from psiprune.reporting.graph_figure import draw_graph
+from psiprune.reporting.style import ONE_COLUMN, TWO_COLUMNS, AxesArray, given_axes, styled
 
 #: The most bases with a name at the axis.
 _NAMED = 40
@@ -45,9 +56,10 @@ def draw_pairs(ax: Axes, dataset: xr.Dataset) -> None:
     faint_grid(ax)
 
 
+@styled
 def plot_bases(dataset: xr.Dataset) -> Figure:
     """Plot expectation values in all bases, and the deviation of the likelihood by basis."""
-    figure = Figure(figsize=(9.6, 4.8), layout="constrained")
+    figure = Figure(figsize=(TWO_COLUMNS, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_pairs(left, dataset)
     bases, deviations = dataset["basis"].values, basis_deviations(dataset)
@@ -62,9 +74,10 @@ def plot_bases(dataset: xr.Dataset) -> Figure:
     return figure
 
 
+@styled
 def plot_search(dataset: xr.Dataset) -> Figure:
     """Plot the loss of every state of the search, and the weights that each network keeps."""
-    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
+    figure = Figure(figsize=(TWO_COLUMNS, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_search(left, dataset)
     legend_below(figure, left, columns=2)
@@ -81,9 +94,10 @@ def plot_search(dataset: xr.Dataset) -> Figure:
     return figure
 
 
+@styled
 def plot_graphs(rbm: PhaseRBM) -> Figure:
     """Draw both networks of the smallest state as graphs."""
-    figure = Figure(figsize=(10.0, 3.4), layout="constrained")
+    figure = Figure(figsize=(TWO_COLUMNS, 2.4), layout="constrained")
     _draw_graphs(list(figure.subplots(1, 2)), rbm)
     return figure
 
@@ -95,9 +109,10 @@ def _draw_graphs(axes: Sequence[Axes], rbm: PhaseRBM) -> None:
         ax.set_title(title)
 
 
+@styled
 def plot_entropy(dataset: xr.Dataset) -> Figure:
     """Plot the entanglement entropy against the cut, of the smallest and the unpruned state."""
-    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(ONE_COLUMN, 2.2), layout="constrained")
     ax = figure.subplots()
     cut = dataset["cut"].values
     ax.plot(cut, dataset["entropy_dense"], "s-", color=BLACK, mfc="none", label="unpruned")
@@ -120,13 +135,26 @@ def draw_figures(dataset: xr.Dataset, rbm: PhaseRBM) -> dict[str, Figure]:
     }
 
 
-def plot_answer(dataset: xr.Dataset, rbm: PhaseRBM, title: str) -> Figure:
-    """Draw the answer in one figure: shots against the state, weights against loss, both graphs."""
-    figure = Figure(figsize=(11.0, 7.6), layout="constrained")
-    axes = figure.subplot_mosaic("AS;PQ", height_ratios=(3, 2))
-    draw_pairs(axes["A"], dataset)
-    draw_search(axes["S"], dataset)
-    axes["S"].legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    _draw_graphs([axes["P"], axes["Q"]], rbm)
-    figure.suptitle("\n".join(fill(line, 110) for line in title.split("\n")))
-    return figure
+@styled
+def plot_answer(
+    dataset: xr.Dataset, rbm: PhaseRBM, title: str, *, ax: ArrayLike | None = None
+) -> AxesArray:
+    """Draw the answer on four axes: shots against state, weights against loss, both graphs.
+
+    A new figure has the title; axes of the caller, `ax`, don't.
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=(TWO_COLUMNS, 5.4), layout="constrained")
+        mosaic = figure.subplot_mosaic("AS;PQ", height_ratios=(2, 1))
+        figure.suptitle("\n".join(fill(line, 105) for line in title.split("\n")))
+        axes = np.array([mosaic[name] for name in "ASPQ"], object)
+    else:
+        axes = given_axes(ax, (1, 4), (0.0, 0.0))[0]
+    pairs, search, *graphs = axes
+    draw_pairs(pairs, dataset)
+    draw_search(search, dataset)
+    legend_above(search, 3)
+    _draw_graphs(graphs, rbm)
+    return axes

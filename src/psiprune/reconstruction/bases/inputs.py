@@ -69,7 +69,7 @@ def split_each_basis(shots: Shots, held_out: float, seed: int) -> BasesSplit:
     """
     part = np.zeros(len(shots), np.uint8)
     for rows in shuffled_by_basis(shots, seed):
-        held = round(held_out * len(rows))
+        held = min(round(held_out * len(rows)), len(rows) - 1)  # one at least for training
         second = 2 * held // 5
         part[rows[:second]], part[rows[second:held]] = 1, 2
     sizes = np.bincount(part, minlength=3)

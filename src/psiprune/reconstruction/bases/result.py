@@ -11,6 +11,7 @@ from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import read_dataset
@@ -27,6 +28,7 @@ from psiprune.reconstruction.records import Checks
 from psiprune.reconstruction.reported import Reported
 from psiprune.reconstruction.summary import FILE, Summary
 from psiprune.reporting.page import Provenance, Report
+from psiprune.reporting.style import AxesArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,11 +68,22 @@ class PhaseReconstruction(Reported):
         """Draw the figures of the report: bases, search, graph, entropy."""
         return draw_figures(self.dataset, self.rbm)
 
-    def plot(self) -> Figure:
-        """Draw the answer in one figure: shots against the state, weights against loss, graphs."""
+    def plot(self, *, ax: ArrayLike | None = None) -> AxesArray:
+        """Draw the answer: shots against the state, weights against loss, the graphs.
+
+        Args:
+            ax: four axes to draw on; by default of a new figure in psiprune's style, with the
+                answer as its title.
+
+        Returns:
+            The four axes; `axes[0].figure.savefig("answer.png")` writes the figure.
+
+        Raises:
+            InputError: `ax` is not four axes.
+        """
         summary = self.summary
         title = f"{summary.reason.text}\n{summary.size.text}\nloss {summary.loss.text}"
-        return plot_answer(self.dataset, self.rbm, title)
+        return plot_answer(self.dataset, self.rbm, title, ax=ax)
 
     def page(self, figures: Mapping[str, Figure]) -> Report:
         """Build the report with figures that have been drawn already."""
