@@ -203,7 +203,8 @@ def draw(gallery: dict[str, Task], paths: dict[str, list[dict[str, Any]]]) -> Fi
         ax.axhline(paths[name][0]["floor"], ls=":", lw=0.8, color=GREY)
         ax.axvline(0.5, ls="-", lw=0.4, color=GREY)
         ax.set(xscale="log", yscale="log")
-        ax.set_title(task.title, loc="right", fontsize="small")
+        title = f"{ax.get_title(loc='left')} {task.title.replace('r^3', '$r^3$')}"
+        ax.set_title(title, loc="left", fontsize="small")
     for ax in axes.ravel().tolist():
         ax.set_xticks([1.0, 0.5, 0.25, 0.125], ["1", "1/2", "1/4", "1/8"], minor=False)
         ax.minorticks_off()

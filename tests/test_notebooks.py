@@ -44,6 +44,11 @@ def test_a_notebook_is_its_source_executed(path: Path) -> None:
     kinds = {kind for output in outputs for kind in output.get("data", {output.get("name"): ""})}
     assert {"image/png", "text/html", "stdout"} >= kinds - {"text/plain"} >= {"image/png"}
     assert all(output["output_type"] != "error" for output in outputs)
+    figures = [
+        each for each in outputs if "<Figure" in "".join(each.get("data", {}).get("text/plain", ""))
+    ]
+    assert figures
+    assert all("image/png" in each["data"] for each in figures)
 
 
 def test_notebooks_are_small_and_name_no_folder_of_this_machine() -> None:

@@ -14,6 +14,8 @@ from scipy.stats import wilcoxon
 import psiprune as pp
 from psiprune.pruning.criteria import absorb_into_biases, top_k_mask
 
+plt.style.use("psiprune.psiprune")
+
 SITES = 10
 SHOTS = 20_000
 SEEDS = 10
@@ -93,7 +95,7 @@ for name, table in zip(criteria, np.median(kl, axis=2), strict=True):
     print(f"{name:10s}", *(f"{value:8.4f}" for value in table))
 
 # %%
-figure, ax = plt.subplots(figsize=(5, 3.4), layout="constrained")
+figure, ax = plt.subplots()
 for name, table in zip(criteria, kl, strict=True):
     low, middle, high = np.quantile(table, (0.16, 0.5, 0.84), axis=1)
     ax.fill_between(DENSITIES, low, high, alpha=0.2)

@@ -14,6 +14,8 @@ import numpy as np
 
 import psiprune as pp
 
+plt.style.use("psiprune.psiprune")
+
 SEEDS = 5
 Path("shots.txt").write_bytes(files("psiprune").joinpath("data/example.txt").read_bytes())
 shots = pp.read_shots("shots.txt")
@@ -34,8 +36,8 @@ print(*warnings or ["nothing to report"], sep="\n")
 
 # %%
 z = 1 - 2 * shots.bits.astype(float)
-figure, ax = plt.subplots(figsize=(4, 3.2), layout="constrained")
-image = ax.imshow(np.cov(z.T), cmap="viridis", vmin=0)
+figure, ax = plt.subplots()
+image = ax.imshow(np.cov(z.T), vmin=0)
 ax.set(xlabel="site", ylabel="site")
 figure.colorbar(image, label=r"$\langle Z_i Z_j\rangle - \langle Z_i\rangle\langle Z_j\rangle$")
 plt.show()

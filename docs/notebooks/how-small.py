@@ -11,6 +11,8 @@ import numpy as np
 
 import psiprune as pp
 
+plt.style.use("psiprune.psiprune")
+
 SITES = 10
 SHOTS = 20_000
 LEVELS = 14
@@ -58,7 +60,7 @@ for criterion in ("magnitude", "surgeon"):
     print(f"{criterion}: {half[0].number_of_weights} weights, KL {half[1].kl.value:.4f}")
 
 # %%
-figure, (kl, order) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+figure, (kl, order) = plt.subplots(1, 2, figsize=(7, 2.6))
 for criterion, path in paths.items():
     weights = [level.number_of_weights for level, _ in path]
     kl.plot(weights, [report.kl.value for _, report in path], "o-", label=criterion)

@@ -12,6 +12,8 @@ import numpy as np
 
 import psiprune as pp
 
+plt.style.use("psiprune.psiprune")
+
 SITES = 8
 SHOTS = 20_000
 SEEDS = 5
@@ -72,13 +74,16 @@ report
 # %%
 recorded, true = report.correlation, report.state["correlation"]
 distance = np.arange(len(recorded.value))
-figure, ax = plt.subplots(figsize=(4.5, 3.2), layout="constrained")
+figure, ax = plt.subplots()
 ax.plot(distance, state.correlation_from_midpoint(), "k-", label="exact")
 ax.errorbar(
     distance, true.shots_value, true.shots_error, fmt="s", mfc="w", label="records, inverted"
 )
-ax.plot(distance, true.value, "o", ms=4, label="RBM, errors modelled")
-ax.plot(distance, recorded.shots_value, "x", label="records as they are")
+error = np.hypot(true.error, true.training_error)
+ax.errorbar(distance, true.value, error, fmt="o", label="RBM, errors modelled")
+ax.errorbar(
+    distance, recorded.shots_value, recorded.shots_error, fmt="x", label="records as they are"
+)
 ax.set(xlabel="distance d from the middle", ylabel="C(d)")
 ax.legend()
 plt.show()

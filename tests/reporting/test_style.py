@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -85,6 +87,19 @@ def test_axes_of_the_caller_keep_the_callers_style() -> None:
         pp.plot_rbm(rbm(), ax=ax)
         mine, ours = ax.xaxis.label.get_fontsize(), pp.plot_rbm(rbm()).xaxis.label.get_fontsize()
     assert (mine, ours) == (17.0, STYLE["axes.labelsize"])
+
+
+def test_a_saved_figure_has_text_and_the_size_of_the_style(tmp_path: Path) -> None:
+    figure: Any = pp.plot_rbm(rbm()).figure
+    svg, png = tmp_path / "rbm.svg", tmp_path / "rbm.png"
+    with plt.style.context({"svg.fonttype": "path", "savefig.dpi": 50.0}):
+        figure.savefig(svg)
+        pickle.loads(pickle.dumps(figure)).savefig(png)
+    assert "<text" in svg.read_text()
+    size = (figure.get_size_inches() * STYLE["savefig.dpi"]).astype(int)
+    assert plt.imread(png).shape[1::-1] == tuple(size)
+    figure.savefig(png, dpi=50.0)
+    assert plt.imread(png).shape[1] == int(figure.get_figwidth() * 50)
 
 
 def test_ticks_have_the_style_when_they_are_drawn_later() -> None:

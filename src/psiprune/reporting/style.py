@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from importlib.resources import as_file, files
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,8 +28,8 @@ Drawn = TypeVar("Drawn", Figure, Axes, AxesArray)
 def styled(plot: Callable[P, Drawn]) -> Callable[P, Drawn]:
     """Decorate a function that draws a figure, so that it has psiprune's style.
 
-    The global parameters of matplotlib are the same afterwards. On axes that the caller gives as
-    `ax` the caller's parameters hold.
+    The global parameters of matplotlib are the same afterwards. The figure's `savefig` has the
+    style too. On axes that the caller gives as `ax` the caller's parameters hold.
     """
 
     @wraps(plot)
@@ -39,10 +39,18 @@ def styled(plot: Callable[P, Drawn]) -> Callable[P, Drawn]:
         with matplotlib.rc_context(STYLE):
             drawn = plot(*args, **kwargs)
             first: Any = np.ravel(np.asarray(drawn, object))[0]
-            _fix_ticks(first if isinstance(first, Figure) else first.figure)
+            figure = first if isinstance(first, Figure) else first.figure
+            _fix_ticks(figure)
+            # Resolution, fonts, and whether text remains text are looked up while saving.
+            figure.savefig = partial(_save, figure)  # type: ignore[method-assign]
         return drawn
 
     return in_style
+
+
+def _save(figure: Figure, *args: Any, **kwargs: Any) -> None:
+    with matplotlib.rc_context(STYLE):
+        Figure.savefig(figure, *args, **kwargs)
 
 
 def _fix_ticks(figure: Figure) -> None:
