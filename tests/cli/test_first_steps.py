@@ -75,7 +75,7 @@ def test_examples_are_valid_and_short(command: str, line: str) -> None:
     parse(line)
     assert len(line) <= 78
     if command in COMMANDS or command.removeprefix("mask ") in MASKS:
-        assert line.startswith((f"psiprune {command}", "psiprune train"))
+        assert line.startswith((f"psiprune {command}", "psiprune train", "psiprune sample"))
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *(f"mask {name}" for name in MASKS)])

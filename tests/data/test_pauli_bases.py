@@ -124,7 +124,6 @@ def test_several_bases_are_refused_where_z_is_meant(tmp_path: Path) -> None:
         lambda: pp.train(shots, hidden=2, start=rbm),
         lambda: pp.prune(rbm, shots),
         lambda: pp.evaluate_on_shots(rbm, shots),
-        lambda: pp.reconstruct(shots),
         lambda: rbm.log_prob(shots),
         lambda: state.log_prob(shots),
         lambda: RBMDensity().fit(shots),

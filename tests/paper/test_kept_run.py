@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 import tiny
 from outcomes import json_of
 from psiprune.paper.claims.judge import CLAIMS
-from psiprune.paper.stages import TIMES
 
 KEPT = Path(__file__).parents[2] / "docs" / "paper"
-pytestmark = pytest.mark.skipif(
-    not (KEPT / TIMES).exists(), reason="docs/paper is of a run before datasets were kept"
-)
 
 
 def test_the_kept_run_is_judged_as_it_was() -> None:

@@ -126,6 +126,10 @@ class Stream(IntEnum):
     PHASE_START = 141
     PHASE_HELD_OUT = 142
     PHASE_REPLICA = 147
+    PHASE_CHAIN_START = 156
+    PHASE_AGREEMENT = 157
+    PHASE_SHOTS = 158
+    PHASE_REPORT = 159
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

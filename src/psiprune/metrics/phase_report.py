@@ -97,7 +97,7 @@ def _by_draws(
     rbm: PhaseRBM, state: MPS, sums: Mapping[str, Hamiltonian], draws: int, seed: int
 ) -> PhaseReport:
     """Return the same from draws of both states, with standard errors."""
-    own, theirs, of_log_z = (derive_seed(seed, Stream.PHASE_EXPECTED, k) for k in range(3))
+    own, theirs, of_log_z = (derive_seed(seed, Stream.PHASE_REPORT, k) for k in range(3))
     fidelity, error = fidelity_by_draws(rbm, state, draws, seed)
     log_z = quick_log_partition(rbm.amplitude, of_log_z)
     drawn = sample(state, draws, theirs, progress=False).bits

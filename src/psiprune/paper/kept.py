@@ -18,6 +18,7 @@ import xarray as xr
 
 from psiprune.core.exceptions import InputError
 from psiprune.io.netcdf import read_dataset, write_dataset
+from psiprune.io.run import check_configuration
 from psiprune.io.toml import read_toml
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import DERIVED, TIMES, TIMING, Paper, read_timing, stages_of
@@ -41,8 +42,8 @@ def read_paper(folder: Path) -> Paper:
     """Return the results of a finished run, or of a copy of it, without running anything.
 
     Raises:
-        InputError: the folder holds no run of `psiprune paper`, or one that is not finished; or a
-            file is damaged.
+        InputError: the folder holds no run of `psiprune paper`, or one that is not finished; a
+            stage has other settings than the run; or a file is damaged.
     """
     settings = read_settings(folder)
     files = _files_of(settings, folder)
@@ -52,6 +53,9 @@ def read_paper(folder: Path) -> Paper:
                 f"{file}: is missing, and claims need the dataset {name}; finish the run first, by "
                 f"psiprune paper --config {folder / 'config.toml'} --out {folder}"
             )
+    for stage in stages_of(settings):
+        if (folder / stage.name).is_dir():  # a copy has no RBMs, so none of the graph's
+            check_configuration(folder / stage.name, stage.settings.for_size())
     datasets = {name: _widened(read_dataset(file)) for name, file in files.items()}
     return Paper(settings, datasets, read_timing(folder / TIMING))
 

@@ -42,7 +42,7 @@ def shots_of(
         )
     sizes = [shots // len(names) + (k < shots % len(names)) for k in range(len(names))]
     drawn = [
-        rbm.sample(size, name, seed=derive_seed(seed, Stream.PHASE_BASIS_DRAWS, number))
+        rbm.sample(size, name, seed=derive_seed(seed, Stream.PHASE_SHOTS, number))
         for number, (name, size) in enumerate(zip(names, sizes, strict=True))
     ]
     return Shots(

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from psiprune.core.repr import html_table
 from psiprune.reconstruction.checks import Verdict
+from psiprune.reconstruction.records import Checks
 from psiprune.reconstruction.summary import Summary
 from psiprune.reconstruction.text import answer_text
 from psiprune.reporting.page import Report, render, write_report
@@ -61,6 +63,11 @@ class Reported(ABC):
     def write_report(self, path: str | os.PathLike[str], figures: Mapping[str, Figure]) -> Path:
         """Write the report with figures that have been drawn already."""
         return write_report(path, self.page(figures))
+
+    def _repr_html_(self) -> str:
+        """Return the answer and the checks as tables, for notebooks."""
+        answer = html_table((self.verdict, self.summary.reason.text), self.summary.rows)
+        return f"{answer}\n{Checks(self.summary.checks)._repr_html_()}"
 
     def __str__(self) -> str:
         """Return the answer as the command line prints it first."""

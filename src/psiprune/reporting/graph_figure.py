@@ -37,7 +37,7 @@ def plot_rbm(rbm: RBM, *, ax: Axes | None = None) -> Axes:
     Raises:
         InputError: `ax` is not axes.
 
-    Example:
+    Examples:
         ax = pp.plot_rbm(levels[-1].rbm)
     """
     ((drawn,),) = given_axes(ax, (1, 1), graph_size(rbm))

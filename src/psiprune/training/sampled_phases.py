@@ -180,7 +180,7 @@ def train_sampled(
     fits = []
     with progress_bar(starts * epochs, "training", progress=progress):
         for number in range(starts):
-            own, begin = derive_seed(seed, Stream.PHASE_START, number), start
+            own, begin = derive_seed(seed, Stream.PHASE_CHAIN_START, number), start
             if begin is None:
                 begin = new_phase_rbm(shots, units, own, checkpoints, spread=number % 2 == 1)
             fits.append(
@@ -238,7 +238,7 @@ def sampled_agreement(fits: Sequence[SampledFit], seed: int) -> float:
     """Return `psiprune.training.phases.agreement_of`, with fidelities by draws of the states."""
     best, *others = fits
     fidelities = [
-        fidelity_by_draws(best.rbm, other.rbm, seed=derive_seed(seed, Stream.PHASE_FIDELITY, k))[0]
+        fidelity_by_draws(best.rbm, other.rbm, seed=derive_seed(seed, Stream.PHASE_AGREEMENT, k))[0]
         for k, other in enumerate(others)
     ]
     equal = len(equal_fits(fits)) - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from psiprune.paper.claims.base import Datasets, listed
+from psiprune.paper.claims.base import Datasets, UnresolvedError, listed
 from psiprune.paper.claims.data import PHASES, Float64, require_seeds, resolution
 from psiprune.paper.claims.evidence import Evidence, claim
 from psiprune.paper.claims.readings import by_measure
@@ -129,6 +129,10 @@ def _pairs(datasets: Datasets, ratio: float, measure: str) -> dict[str, Float64]
         "mask": np.abs(other - own),
         "dense": np.abs(dense - np.roll(dense, -1)),
     }
+    if least > 0 and min(map(np.nanmedian, (own, other, dense))) <= np.log(least):
+        raise UnresolvedError(
+            f"a median is not above the {least:.2g} that the training set resolves"
+        )
     known = np.all([np.isfinite(each) for each in pairs.values()], axis=0)
     require_seeds(int(known.sum()), _PAIRS)
     return {kind: each[known] for kind, each in pairs.items()}

@@ -126,12 +126,14 @@ def _doubled_at(
 ) -> Float64:
     """The fraction pruned at which a measure has first doubled, [seed]; infinite if it never has.
 
-    |m| biases below what the training set resolves count as that.
+    |m| biases below what the training set resolves count as that. Within the first step there is no
+    RBM, so it has doubled there at the first level.
     """
     least = resolution(datasets, ratio, measure)
     values = np.maximum(series(here, exact_name(here, measure), "level"), least)
     levels = fractions(here)
-    return np.array([crossing(levels, row, COMPARABLE * row[0]) for row in values])
+    found = [crossing(levels, row, COMPARABLE * row[0]) for row in values]
+    return np.maximum(found, levels[1])
 
 
 def _when(
