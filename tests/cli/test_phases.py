@@ -52,6 +52,7 @@ def test_train_takes_steps_starts_decay_and_masks(folder: Path, tmp_path: Path) 
     command = ("train", folder / "shots.nc", "--out", tmp_path / "rbm.nc", *options.split())
     found = json_of(tiny.call(*command, "--weight-decay=0.01", "--json"))
     assert (found["weights"], found["epochs"], found["starts"]) == (8, 4, 1)
+    assert "nan" not in text_of(tiny.call(*command[:3], tmp_path / "2.nc", *command[4:])).lower()
     made, shots = pp.load_phase_rbm(tmp_path / "rbm.nc"), pp.read_shots(folder / "shots.nc")
     for network, mask in zip((made.amplitude, made.phase), masks, strict=True):
         np.testing.assert_array_equal(network.mask, mask)
@@ -200,6 +201,11 @@ def test_above_twenty_sites_numbers_come_with_errors(
         ("train {in}/shots.nc --out {out} --folds 5", ["--folds", 7, "omit it"]),
         ("train {in}/shots.nc --out {out} --learning-rate 1", ["--learning-rate", 7, "omit it"]),
         ("train {in}/shots.nc --out {out} --starts 0", ["starts", 1, 0]),
+        (
+            "train {in}/shots.nc --out {out} --phase-hidden 1000000",
+            ["train", "memory", "--phase-hidden", "--yes"],
+        ),
+        ("train {in}/shots.nc --out {out} --max-time 0.00001", ["train", "limit", "--yes"]),
         ("train {in}/z.nc --out {out} --starts 2", ["--starts", "Z", "omit it"]),
         ("train {in}/z.nc --out {out} --phase-hidden 3", ["--phase-hidden", "Z", "omit it"]),
         ("identifiability {in}/shots.nc --starts 1", ["starts", 2, 1]),

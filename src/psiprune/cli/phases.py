@@ -17,6 +17,7 @@ from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import PHASE_SITES
 from psiprune.core.progress import progress_bar
+from psiprune.core.validation import check_count
 from psiprune.io.work_status import note_kept
 from psiprune.reporting.tables import Column, table
 
@@ -44,6 +45,7 @@ def train_on_bases(
     method: BaseModel | None,
     seed: int,
     others: Mapping[str, object],
+    limit: float,
     json: bool,
 ) -> None:
     """Train a state with phases and print the result.
@@ -51,10 +53,13 @@ def train_on_bases(
     Of the options of a method it takes `epochs` and `weight_decay`.
 
     Raises:
-        InputError: one of the other options is given, or as in `train_phases`.
+        InputError: one of the other options is given, the training takes more than `limit` seconds
+            or the free memory, or as in `train_phases`.
     """
     from psiprune.io.checkpoint import Checkpoints
-    from psiprune.training.phases import train_phases
+    from psiprune.reconstruction.bases.estimate import check_training
+    from psiprune.training.limits import OPTIONS
+    from psiprune.training.phases import EPOCHS, STARTS, train_phases
 
     given = {} if method is None else method.model_dump(exclude_unset=True)
     taken: dict[str, Any] = {
@@ -64,6 +69,16 @@ def train_on_bases(
         taken["starts"] = starts
     unused = {f"--{name.replace('_', '-')}": value for name, value in given.items()}
     _refuse({**others, **unused}, f"{data.source} has shots in {len(data.bases)} bases")
+    fits = check_count("starts", taken.get("starts", STARTS), 1), taken.get("epochs", EPOCHS)
+    if data.sites <= PHASE_SITES:
+        check_training(
+            data,
+            units,
+            *fits,
+            limit=limit,
+            announce=lambda line: tell(f"psiprune: note: {line}"),
+            spell=OPTIONS,
+        )
     note_kept()
     with new_dataset(out), Checkpoints(out) as checkpoints:
         rbm = train_phases(data, **units._asdict(), **taken, seed=seed, checkpoints=checkpoints)
