@@ -14,7 +14,7 @@ from psiprune.metrics import phase_report
 from psiprune.metrics.phase_held_out import held_out_by_basis
 from psiprune.metrics.phase_report import evaluate_phases
 from psiprune.rbm.phase_shots import shots_of
-from refusals import check_refusal
+from refusals import check_refusal, refuses
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,8 @@ def test_train_writes_the_state_of_train_phases(folder: Path, tmp_path: Path) ->
     np.testing.assert_array_equal(made.vector, expected.vector)
     assert dict(made.provenance) == dict(expected.provenance)
     assert made.fidelity(pp.load_mps(folder / "state.nc")) > 0.98
+    with refuses("basis", "3 letters", "'ZZZZ'"):
+        made.probabilities("ZZZZ")
     command = ("train", folder / "shots.nc", "--out", tmp_path / "b.nc", "--hidden=2", "--seed=3")
     text = text_of(tiny.call(*command))
     for fact in ("3 sites", "2 hidden", "4 for the phases", "18 weights", "7 bases", "3000 shots"):
@@ -209,6 +211,10 @@ def test_above_twenty_sites_numbers_come_with_errors(
         ("train {in}/z.nc --out {out} --starts 2", ["--starts", "Z", "omit it"]),
         ("train {in}/z.nc --out {out} --phase-hidden 3", ["--phase-hidden", "Z", "omit it"]),
         ("identifiability {in}/shots.nc --starts 1", ["starts", 2, 1]),
+        (
+            "reconstruct {in}/shots.nc --out {out} --train.epochs 3",
+            ["--train", 7, "omit it", "--config"],
+        ),
         ("evaluate {in}/rbm.nc {in}/state.nc --draws 100", ["--draws", "exactly"]),
         ("evaluate {in}/rbm.nc {in}/z.nc --observable X0", ["--observable", "shots"]),
         ("prune {in}/rbm.nc {in}/shots.nc --out {out} --folds 5", ["--folds", "rbm.nc"]),

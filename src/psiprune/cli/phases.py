@@ -201,7 +201,7 @@ def reconstruct_on_bases(
         InputError: an option does not apply to shots in several bases, or as in `run_bases`.
     """
     from psiprune.reconstruction.bases.answer import bases_numbers, bases_text
-    from psiprune.reconstruction.bases.api import bases_settings, reconstruct_bases
+    from psiprune.reconstruction.bases.api import reconstruct_bases
     from psiprune.reconstruction.bases.estimate import begin_bases
     from psiprune.reconstruction.bases.inputs import resolve_settings
     from psiprune.reconstruction.bases.settings import BasesSettings
@@ -209,7 +209,13 @@ def reconstruct_on_bases(
 
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     given |= {name: value for name, value in more.items() if value is not None}
-    bases_settings(data, given)
+    for name in given:
+        if name not in BasesSettings.model_fields:
+            raise InputError(
+                f"--{name.replace('_', '-')}: cannot be used here: {data.source} has shots in "
+                f"{len(data.bases)} bases; omit it (--config takes a file with the most steps, "
+                "epochs)"
+            )
     chosen = chosen_settings(BasesSettings, None, config, more=given)
     reference = None if state is None else _reference(state, data)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))
