@@ -14,7 +14,7 @@ from psiprune.metrics import phase_report
 from psiprune.metrics.phase_held_out import held_out_by_basis
 from psiprune.metrics.phase_report import evaluate_phases
 from psiprune.rbm.phase_shots import shots_of
-from refusals import check_refusal
+from refusals import check_refusal, refuses
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,8 @@ def test_train_writes_the_state_of_train_phases(folder: Path, tmp_path: Path) ->
     np.testing.assert_array_equal(made.vector, expected.vector)
     assert dict(made.provenance) == dict(expected.provenance)
     assert made.fidelity(pp.load_mps(folder / "state.nc")) > 0.98
+    with refuses("basis", "3 letters", "'ZZZZ'"):
+        made.probabilities("ZZZZ")
     command = ("train", folder / "shots.nc", "--out", tmp_path / "b.nc", "--hidden=2", "--seed=3")
     text = text_of(tiny.call(*command))
     for fact in ("3 sites", "2 hidden", "4 for the phases", "18 weights", "7 bases", "3000 shots"):
@@ -52,6 +54,7 @@ def test_train_takes_steps_starts_decay_and_masks(folder: Path, tmp_path: Path) 
     command = ("train", folder / "shots.nc", "--out", tmp_path / "rbm.nc", *options.split())
     found = json_of(tiny.call(*command, "--weight-decay=0.01", "--json"))
     assert (found["weights"], found["epochs"], found["starts"]) == (8, 4, 1)
+    assert "nan" not in text_of(tiny.call(*command[:3], tmp_path / "2.nc", *command[4:])).lower()
     made, shots = pp.load_phase_rbm(tmp_path / "rbm.nc"), pp.read_shots(folder / "shots.nc")
     for network, mask in zip((made.amplitude, made.phase), masks, strict=True):
         np.testing.assert_array_equal(network.mask, mask)
@@ -200,9 +203,18 @@ def test_above_twenty_sites_numbers_come_with_errors(
         ("train {in}/shots.nc --out {out} --folds 5", ["--folds", 7, "omit it"]),
         ("train {in}/shots.nc --out {out} --learning-rate 1", ["--learning-rate", 7, "omit it"]),
         ("train {in}/shots.nc --out {out} --starts 0", ["starts", 1, 0]),
+        (
+            "train {in}/shots.nc --out {out} --phase-hidden 1000000",
+            ["train", "memory", "--phase-hidden", "--yes"],
+        ),
+        ("train {in}/shots.nc --out {out} --max-time 0.00001", ["train", "limit", "--yes"]),
         ("train {in}/z.nc --out {out} --starts 2", ["--starts", "Z", "omit it"]),
         ("train {in}/z.nc --out {out} --phase-hidden 3", ["--phase-hidden", "Z", "omit it"]),
         ("identifiability {in}/shots.nc --starts 1", ["starts", 2, 1]),
+        (
+            "reconstruct {in}/shots.nc --out {out} --train.epochs 3",
+            ["--train", 7, "omit it", "--config"],
+        ),
         ("evaluate {in}/rbm.nc {in}/state.nc --draws 100", ["--draws", "exactly"]),
         ("evaluate {in}/rbm.nc {in}/z.nc --observable X0", ["--observable", "shots"]),
         ("prune {in}/rbm.nc {in}/shots.nc --out {out} --folds 5", ["--folds", "rbm.nc"]),

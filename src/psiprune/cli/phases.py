@@ -17,6 +17,7 @@ from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import PHASE_SITES
 from psiprune.core.progress import progress_bar
+from psiprune.core.validation import check_count
 from psiprune.io.work_status import note_kept
 from psiprune.reporting.tables import Column, table
 
@@ -44,6 +45,7 @@ def train_on_bases(
     method: BaseModel | None,
     seed: int,
     others: Mapping[str, object],
+    limit: float,
     json: bool,
 ) -> None:
     """Train a state with phases and print the result.
@@ -51,10 +53,13 @@ def train_on_bases(
     Of the options of a method it takes `epochs` and `weight_decay`.
 
     Raises:
-        InputError: one of the other options is given, or as in `train_phases`.
+        InputError: one of the other options is given, the training takes more than `limit` seconds
+            or the free memory, or as in `train_phases`.
     """
     from psiprune.io.checkpoint import Checkpoints
-    from psiprune.training.phases import train_phases
+    from psiprune.reconstruction.bases.estimate import check_training
+    from psiprune.training.limits import OPTIONS
+    from psiprune.training.phases import EPOCHS, STARTS, train_phases
 
     given = {} if method is None else method.model_dump(exclude_unset=True)
     taken: dict[str, Any] = {
@@ -64,6 +69,16 @@ def train_on_bases(
         taken["starts"] = starts
     unused = {f"--{name.replace('_', '-')}": value for name, value in given.items()}
     _refuse({**others, **unused}, f"{data.source} has shots in {len(data.bases)} bases")
+    fits = check_count("starts", taken.get("starts", STARTS), 1), taken.get("epochs", EPOCHS)
+    if data.sites <= PHASE_SITES:
+        check_training(
+            data,
+            units,
+            *fits,
+            limit=limit,
+            announce=lambda line: tell(f"psiprune: note: {line}"),
+            spell=OPTIONS,
+        )
     note_kept()
     with new_dataset(out), Checkpoints(out) as checkpoints:
         rbm = train_phases(data, **units._asdict(), **taken, seed=seed, checkpoints=checkpoints)
@@ -186,7 +201,7 @@ def reconstruct_on_bases(
         InputError: an option does not apply to shots in several bases, or as in `run_bases`.
     """
     from psiprune.reconstruction.bases.answer import bases_numbers, bases_text
-    from psiprune.reconstruction.bases.api import bases_settings, reconstruct_bases
+    from psiprune.reconstruction.bases.api import reconstruct_bases
     from psiprune.reconstruction.bases.estimate import begin_bases
     from psiprune.reconstruction.bases.inputs import resolve_settings
     from psiprune.reconstruction.bases.settings import BasesSettings
@@ -194,7 +209,13 @@ def reconstruct_on_bases(
 
     given = {} if settings is None else settings.model_dump(exclude_unset=True)
     given |= {name: value for name, value in more.items() if value is not None}
-    bases_settings(data, given)
+    for name in given:
+        if name not in BasesSettings.model_fields:
+            raise InputError(
+                f"--{name.replace('_', '-')}: cannot be used here: {data.source} has shots in "
+                f"{len(data.bases)} bases; omit it (--config takes a file with the most steps, "
+                "epochs)"
+            )
     chosen = chosen_settings(BasesSettings, None, config, more=given)
     reference = None if state is None else _reference(state, data)
     folder = folder_of(out, "reconstruct", resolve_settings(chosen, data))

@@ -72,9 +72,10 @@ def train_command(
 ) -> None:
     """Train an RBM on shots; rerun the same command to resume.
 
-    Shots in several bases train a state with phases, up to 16 sites: an RBM for the amplitudes and
-    one for the phases. They take --hidden, --phase-hidden, --mask, --phase-mask, --starts,
-    --epochs, --weight-decay and --seed.
+    Shots in several bases train a state with phases: an RBM for the amplitudes and one for the
+    phases; above 16 sites bases may rotate at most 8 sites each. They take --hidden,
+    --phase-hidden, --mask, --phase-mask, --starts, --epochs (default: 300), --weight-decay
+    (default: 0) and --seed.
 
     Args:
         shots: file of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
@@ -139,7 +140,7 @@ def train_command(
             phase_hidden,
             **{name: None if file is None else read_mask(file) for name, file in masks.items()},
         )
-        train_on_bases(data, out, networks, starts, method, seed, others, json)
+        train_on_bases(data, out, networks, starts, method, seed, others, limit, json)
         return
     for name, option in (
         ("--phase-hidden", phase_hidden),

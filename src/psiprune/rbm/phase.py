@@ -17,6 +17,7 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.repr import notebook_table
 from psiprune.core.validation import check_count, check_seed
+from psiprune.data.pauli_bases import check_basis
 from psiprune.io.netcdf import read_arrays, write_arrays
 from psiprune.rbm.basis_draws import draw_in_basis
 from psiprune.rbm.model import RBM, Data
@@ -144,6 +145,10 @@ class PhaseRBM:
             InputError: the basis has other letters than X, Y and Z or another number of them, or
                 there are more than 20 sites.
         """
+        if len(check_basis(basis)) != self.visible:
+            raise InputError(
+                f"basis: must have {self.visible} letters, one for each site, found {basis!r}"
+            )
         return np.abs(rotate(self.vector, [basis])[0]) ** 2
 
     def sample(

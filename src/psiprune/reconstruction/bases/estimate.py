@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from time import thread_time
+from typing import Any
 
+from psiprune.core.memory import free_memory
 from psiprune.data.shots import Shots, without_readout_error
 from psiprune.pruning.phases import FINE_TUNING
 from psiprune.pruning.search import expected_trials
@@ -18,8 +20,10 @@ from psiprune.training.phase_starts import PhaseUnits, frequencies_for, new_phas
 _FIT_STEPS, _REPLICA_STEPS = 100, 30
 #: Fits of a pruning step: states pruned in several ways, and weight decays.
 _FITS_OF_A_STEP = 8
-#: Complex arrays [parameter, 2^N] at a time.
-_ARRAYS = 4
+#: Complex arrays [parameter, 2^N], and real ones [parameter, parameter], at a time.
+_ARRAYS, _MATRICES = 4, 3
+#: Operations a second of a solver.
+_RATE = 1e10
 
 Begin = Callable[[BasesSettings, Shots], None]
 
@@ -30,20 +34,82 @@ def needs_of(settings: BasesSettings, training: Shots) -> Needs:
     Raises:
         InputError: the shots cannot be trained on, see `frequencies_for`.
     """
-    data = frequencies_for(without_readout_error(training, "reconstruct on shots in several bases"))
+    without_readout_error(training, "reconstruct on shots in several bases")
     seconds, memory = 0.0, 0.0
     for size in settings.sizes(training.sites):
-        state = PhaseState(data, 0, new_phase_rbm(training, PhaseUnits(*size), 0))
-        begun = thread_time()
-        step(state)
-        one = thread_time() - begun
+        units = PhaseUnits(*size)
+        one, memory = step_needs(training, units)
         seconds += settings.starts * min(settings.epochs, _FIT_STEPS) * one
-        memory = _ARRAYS * 16.0 * state.rbm.number_of_parameters * 2**training.sites
-        weights = state.rbm.number_of_weights
     # The largest size comes last.
+    weights = sum(size) * training.sites
     further = (settings.seeds - 1) * min(settings.epochs, _REPLICA_STEPS)
     further += len(expected_trials(settings.prune, weights)) * _FITS_OF_A_STEP * FINE_TUNING
     return Needs(seconds + further * one, memory)
+
+
+def step_needs(training: Shots, units: PhaseUnits) -> Needs:
+    """Return what a training step takes, measured if it is short.
+
+    Raises:
+        InputError: the shots or the units cannot be trained, see `frequencies_for`.
+    """
+    data, sites = frequencies_for(training), training.sites
+    hidden, phase_hidden, mask, phase_mask = units.of(sites)
+    networks = (hidden, mask), (phase_hidden, phase_mask)
+    parameters = [
+        float(sites + size + (size * sites if of is None else of.sum())) for size, of in networks
+    ]
+    memory = _ARRAYS * 16.0 * sum(parameters) * 2**sites
+    memory += _MATRICES * 8.0 * sum(number**2 for number in parameters)
+    # Large steps are not tried: solving for them takes P^3 operations.
+    work = sum(number**3 for number in parameters) / _RATE
+    if work > 1 or memory > free_memory():
+        return Needs(work, memory)
+    state = PhaseState(data, 0, new_phase_rbm(training, units, 0))
+    begun = thread_time()
+    step(state)
+    return Needs(thread_time() - begun, memory)
+
+
+def check_training(
+    training: Shots,
+    units: PhaseUnits,
+    starts: int,
+    epochs: int,
+    *,
+    limit: float,
+    announce: Callable[[str], None],
+    spell: Spelling,
+) -> None:
+    """Announce what a training up to 16 sites will take, and refuse it above a limit.
+
+    Raises:
+        InputError: as in `begin_bases`.
+    """
+
+    def needs_for(units: PhaseUnits) -> Needs:
+        one, memory = step_needs(training, units)
+        return Needs(starts * min(epochs, _FIT_STEPS) * one, memory)
+
+    needs, (hidden, phase_hidden, *masks) = needs_for(units), units.of(training.sites)
+    announce(
+        f"natural gradient in {len(training.bases)} bases; {len(training):,} shots x "
+        f"{training.sites} sites, hidden units {hidden} + {phase_hidden}, starts: {starts}; "
+        f"estimated {needs} on this machine"
+    )
+    if limit == math.inf or needs.fit(limit):
+        return
+    name, below = "hidden", hidden
+    if units.phase_hidden is not None and phase_hidden > hidden:
+        name, below = "phase_hidden", phase_hidden
+        spell = spell._replace(hidden=spell.hidden.replace("hidden", "phase-hidden"))
+
+    def smaller(number: int) -> Needs:
+        changed: dict[str, Any] = {name: number}
+        return needs_for(units._replace(**changed))
+
+    advice = advise(smaller, below, limit) if masks == [None, None] else None
+    check_needs("train", needs, limit, advice, spell)
 
 
 def begin_bases(

@@ -66,7 +66,7 @@ def plot_bases(dataset: xr.Dataset) -> Figure:
     right.axhspan(-2, 2, color=GREEN, alpha=0.15, lw=0)
     right.bar(np.arange(len(bases)), deviations, color=BLUE, width=0.7)
     if len(bases) <= _NAMED:
-        right.set_xticks(range(len(bases)), list(bases), rotation=90, family="monospace", size=7)
+        right.set_xticks(range(len(bases)), list(bases), rotation=90, family="monospace", size=5)
     else:
         right.set_xlabel("number of the basis")
     right.set_ylabel("log-likelihood of test shots, deviation (σ)")
@@ -106,7 +106,7 @@ def _draw_graphs(axes: Sequence[Axes], rbm: PhaseRBM) -> None:
     named = (rbm.amplitude, "amplitudes"), (rbm.phase, "phases")
     for ax, (network, title) in zip(axes, named, strict=True):
         draw_graph(ax, network)
-        ax.set_title(title)
+        ax.set_title(title, loc="left")  # beside the legend of signs
 
 
 @styled
