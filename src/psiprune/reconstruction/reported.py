@@ -9,7 +9,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from psiprune.core.repr import html_table
 from psiprune.reconstruction.checks import Verdict
+from psiprune.reconstruction.records import Checks
 from psiprune.reconstruction.summary import Summary
 from psiprune.reconstruction.text import answer_text
 from psiprune.reporting.page import Report, render, write_report
@@ -22,6 +24,11 @@ class Reported(ABC):
     @abstractmethod
     def summary(self) -> Summary:
         """The answer in sentences."""
+
+    @property
+    @abstractmethod
+    def checks(self) -> Checks:
+        """Checks of the result."""
 
     @property
     @abstractmethod
@@ -65,6 +72,11 @@ class Reported(ABC):
     def __str__(self) -> str:
         """Return the answer as the command line prints it first."""
         return answer_text(self.summary)
+
+    def _repr_html_(self) -> str:
+        """Return the answer and the checks as tables, for notebooks."""
+        answer = html_table((self.verdict, self.summary.reason.text), self.summary.rows)
+        return f"{answer}\n{self.checks._repr_html_()}"
 
     def __repr__(self) -> str:
         """Return one line: the verdict and the number of weights."""

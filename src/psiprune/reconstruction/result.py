@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.repr import html_table
 from psiprune.data.shots import read_shots
 from psiprune.io.netcdf import kind_of, read_dataset
 from psiprune.io.provenance import facts_of
@@ -99,11 +98,6 @@ class Reconstruction(Reported):
         """Build the report with figures that have been drawn already."""
         command = self.request.command()
         return reconstruct_report(self.dataset, self.summary, figures, self.provenance, command)
-
-    def _repr_html_(self) -> str:
-        """Return the answer and the checks as tables, for notebooks."""
-        answer = html_table((self.verdict, self.summary.reason.text), self.summary.rows)
-        return f"{answer}\n{self.checks._repr_html_()}"
 
     def __repr__(self) -> str:
         """Return one line: the verdict and the number of weights."""
