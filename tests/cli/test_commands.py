@@ -224,7 +224,9 @@ def test_evaluate(stages: Path) -> None:
         name: vars(measure) | ({"floor": None} if name in unknown else {})
         for name, measure in report
     }
-    answer, empty, *lines = text_of(tiny.call(*command)).splitlines()
+    answer, empty, *lines, then = text_of(tiny.call(*command)).splitlines()
+    out = stages / "rbm-pruned"
+    assert then == f"next: psiprune prune {stages / 'rbm.nc'} SHOTS -o {out}"
     kl, fidelity = report.kl.value, report.fidelity.value
     assert (answer, empty) == (f"fidelity {fidelity:.4f}, KL divergence {kl:.3g} nat", "")
     assert [line.split()[0] for line in lines] == ["measure", *found]
@@ -246,7 +248,8 @@ def test_evaluate_on_shots(stages: Path, tmp_path: Path, kind: str) -> None:
     assert found["log_likelihood"]["floor"] is None
     assert found["training_excess"] == (8 + 4 + 2) / 300
     assert "not trained on" in found["note"]
-    answer, empty, *lines = text_of(tiny.call(*command)).splitlines()
+    answer, empty, *lines, then = text_of(tiny.call(*command)).splitlines()
+    assert then.startswith("next: psiprune prune ")
     likelihood = report.log_likelihood
     assert answer.startswith(f"log-likelihood {likelihood.value:.4f} ± {likelihood.error:.1g} nats")
     assert empty == ""
@@ -255,6 +258,15 @@ def test_evaluate_on_shots(stages: Path, tmp_path: Path, kind: str) -> None:
     sentence = pp.readout_sensitivity(rbm).sentence
     assert found["assumed"]["readout"]["sentence"] == sentence
     assert lines[-1] == sentence
+
+
+def test_nothing_is_next_after_the_evaluation_of_a_pruned_rbm(stages: Path, tmp_path: Path) -> None:
+    rbm = pp.load_rbm(stages / "rbm.nc")
+    mask = np.arange(rbm.mask.size).reshape(rbm.mask.shape) > 0
+    pp.RBM(rbm.weights, rbm.visible_bias, rbm.hidden_bias, mask).save(tmp_path / "pruned.nc")
+    for reference in ("state.nc", "shots.nc"):
+        command = ("evaluate", tmp_path / "pruned.nc", stages / reference, "--draws=100")
+        assert "next:" not in text_of(tiny.call(*command))
 
 
 def test_only_the_result_is_on_standard_output(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from psiprune.cli.app import Flat, show
+from psiprune.cli.app import Flat, command_line, show
 from psiprune.cli.options import Int, Json, Observables, ReadoutOptions, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
@@ -56,6 +56,10 @@ def evaluate_command(
     draws = (measure or MeasureSettings()).draws
     machine, kind = load_rbm(rbm), kind_of(reference)
     observable = (*observable, *entropies_at(cut, machine.visible))
+    following = ""
+    if machine.mask.all() and readout is None:  # pruning takes the readout errors too
+        path = Path(rbm).with_name(f"{Path(rbm).stem}-pruned")
+        following = command_line("prune", rbm, "SHOTS", "-o", path)
     if kind == "mps":
         if readout is not None:
             raise InputError("--readout: applies to shots, but the reference is a state; omit it")
@@ -68,7 +72,7 @@ def evaluate_command(
                 machine, load_mps(reference), draws=draws, seed=seed, observables=observable
             )
         text = f"{state_answer(report)}\n\n{report_text(report)}"
-        show(report_numbers(report), text, json)
+        show(report_numbers(report), text, json, following)
     elif kind is None or kind == "shots":  # None: a foreign file, an array or text or an error
         from psiprune.data.shots import read_shots
         from psiprune.metrics.against_shots import evaluate_on_shots
@@ -96,7 +100,7 @@ def evaluate_command(
             text += f"\n{metric_tables.modelled_text(shots.readout)}"
         if on_shots.readout_warning:
             tell(f"psiprune: warning: {rbm}: {on_shots.readout_warning}")
-        show(numbers, text, json)
+        show(numbers, text, json, following)
     else:
         raise InputError(
             f"{reference}: expected a state or shots, found a file of kind '{kind}'; give the "

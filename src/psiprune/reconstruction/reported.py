@@ -27,6 +27,11 @@ class Reported(ABC):
 
     @property
     @abstractmethod
+    def checks(self) -> Checks:
+        """Checks of the result."""
+
+    @property
+    @abstractmethod
     def folder(self) -> Path | None:
         """Folder of the run; None if nothing is on disk."""
 
@@ -72,6 +77,11 @@ class Reported(ABC):
     def __str__(self) -> str:
         """Return the answer as the command line prints it first."""
         return answer_text(self.summary)
+
+    def _repr_html_(self) -> str:
+        """Return the answer and the checks as tables, for notebooks."""
+        answer = html_table((self.verdict, self.summary.reason.text), self.summary.rows)
+        return f"{answer}\n{self.checks._repr_html_()}"
 
     def __repr__(self) -> str:
         """Return one line: the verdict and the number of weights."""
