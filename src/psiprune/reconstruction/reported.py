@@ -69,11 +69,6 @@ class Reported(ABC):
         """Write the report with figures that have been drawn already."""
         return write_report(path, self.page(figures))
 
-    def _repr_html_(self) -> str:
-        """Return the answer and the checks as tables, for notebooks."""
-        answer = html_table((self.verdict, self.summary.reason.text), self.summary.rows)
-        return f"{answer}\n{Checks(self.summary.checks)._repr_html_()}"
-
     def __str__(self) -> str:
         """Return the answer as the command line prints it first."""
         return answer_text(self.summary)
