@@ -43,11 +43,13 @@ def begin(rbm: pp.PhaseRBM, shots: pp.Shots, of_chains: pp.RBM, epochs: int) -> 
     return SampledPhaseState(parts_of_terms(shots), 1, 0, epochs, rbm, 0.0, chains)
 
 
+@pytest.mark.slow
 def test_a_state_with_phases_comes_back() -> None:
     target = random_phase_rbm(3, 2, 2, scale=2.0)
     assert target.fidelity(np.abs(target.vector)) < 0.8  # phases matter
     shots = drawn(target, 2000)
-    trained = pp.train_phases(shots, seed=1, starts=1, epochs=100, progress=False)
+    # One start in five finds the state, by six seeds; that none of 16 does has a chance of 3 %.
+    trained = pp.train_phases(shots, seed=0, starts=16, epochs=100, progress=False)
     assert trained.fidelity(target) > 0.99
     data = basis_frequencies(shots.by_basis())
     reached, _ = log_likelihood(trained, data)
