@@ -98,10 +98,11 @@ def test_a_search_ends_by_an_observable(stages: Path, tmp_path: Path) -> None:
 def test_evaluate_and_info_print_observables(stages: Path) -> None:
     given = ("--observable", "X0 X3", "s=structure_factor(pi)")
     outcome = tiny.call("evaluate", stages / "rbm.nc", stages / "state.nc", "--draws", 200, *given)
-    assert [line.split()[0] for line in outcome.out.splitlines()[-3:]] == [
+    assert [line.split()[0] for line in outcome.out.splitlines()[-4:]] == [
         "observable",
         "X0_X3",
         "s",
+        "next:",
     ]
     outcome = tiny.call("info", stages / "state.nc", "--json", *given)
     found = json.loads(outcome.out)["observables"]
