@@ -96,6 +96,7 @@ class PaperSettings(EnsembleSettings):
             "other_seeds": (3,),
             "shots": 20_000,
             "first_fractions": (0.2, 0.4),
+            "robust": ("constant",),
             "shares": (0.0, 0.5, 1.0),
             "history_every": 25,
             "measure": {"draws": 20_000},
