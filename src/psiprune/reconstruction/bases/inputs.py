@@ -6,33 +6,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.shots import Shots, join_shots
+from psiprune.data.shots import Shots
 from psiprune.metrics.observable_text import GivenObservables, as_observables, read_observables
 from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.metrics.phase_held_out import shuffled_by_basis
 from psiprune.reconstruction.bases.settings import BasesSettings
-from psiprune.reconstruction.inputs import MIN_SHOTS
+from psiprune.reconstruction.inputs import MIN_SHOTS, Split
 from psiprune.states.hamiltonian import Hamiltonian
-
-
-class BasesSplit(NamedTuple):
-    """Shots in three parts, and the number of each shot's part, [shot], in this order."""
-
-    training: Shots
-    validation: Shots
-    test: Shots
-    part: NDArray[np.uint8]
-
-    @property
-    def not_test(self) -> Shots:
-        """Return the training shots, then the validation shots."""
-        return join_shots([self.training, self.validation])
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +33,7 @@ class BasesRun:
 
     settings: BasesSettings
     shots: Shots
-    split: BasesSplit
+    split: Split
     folder: Path
     observables: Mapping[str, Hamiltonian]
 
@@ -59,7 +43,7 @@ class BasesRun:
         return range(self.settings.seed, self.settings.seed + self.settings.seeds)
 
 
-def split_each_basis(shots: Shots, held_out: float, seed: int) -> BasesSplit:
+def split_each_basis(shots: Shots, held_out: float, seed: int) -> Split:
     """Split the shots of each basis at random: of `held_out`, two fifths are validation, else test.
 
     A basis with few shots is in the training set alone.
@@ -81,7 +65,7 @@ def split_each_basis(shots: Shots, held_out: float, seed: int) -> BasesSplit:
                 "more shots in each basis, or a larger held_out"
             )
     training, validation, test = (shots.take(part == k) for k in range(3))
-    return BasesSplit(training, validation, test, part)
+    return Split(training, validation, test, part)
 
 
 def resolve_settings(settings: BasesSettings, shots: Shots) -> BasesSettings:
