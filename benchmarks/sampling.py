@@ -67,7 +67,9 @@ def gibbs(visible: int, hidden: int, repeats: int, name: str, peer: peers.Peer |
         return float(answer["seconds"])
 
     times = measure(repeats, ours, theirs if peer is not None else None)
-    return line(f"Gibbs {visible}x{hidden}", name, CHAINS * STEPS, chains * steps, *times)
+    return line(
+        f"Gibbs chain-steps, {visible} x {hidden}", name, CHAINS * STEPS, chains * steps, *times
+    )
 
 
 def shots(repeats: int, count: int, count_there: int) -> peers.Row:
@@ -89,7 +91,7 @@ def shots(repeats: int, count: int, count_there: int) -> peers.Row:
         )
 
     times = measure(repeats, ours, theirs)
-    return line("MPS, N = 18", "TeNPy", count, count_there, *times)
+    return line("shots of an MPS, N = 18", "TeNPy", count, count_there, *times)
 
 
 def measure(

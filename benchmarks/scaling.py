@@ -65,8 +65,21 @@ def main() -> None:
     peers.show(tables["replicas"])
     peers.save(args.json, about, **tables)
     if args.update:
-        for name in ("size", "sparse", "replicas"):
-            peers.update_page(f"scaling-{name}", tables[name])
+        peers.update_page("scaling-size", beside(tables["size"], "k", "CD-{}", "update [us]"))
+        sparse_rows = beside(tables["sparse"], "method", "{} [ms]", "step [ms]")
+        peers.update_page("scaling-sparse", sparse_rows)
+        peers.update_page("scaling-replicas", tables["replicas"])
+
+
+def beside(rows: list[peers.Row], key: str, name: str, value: str) -> list[peers.Row]:
+    """One row for each size, with a column for each value of the key."""
+    sizes: dict[object, peers.Row] = {}
+    for row in rows:
+        size = sizes.setdefault(row["visible"], {"N": row["visible"]})
+        if "weights" in row:
+            size["weights"] = row["weights"]
+        size[name.format(row[key])] = row.get(value)
+    return [*sizes.values()]
 
 
 def or_reason(size: peers.Row, measured: Callable[[], peers.Row]) -> peers.Row:

@@ -86,7 +86,8 @@ def peer_rows(found: dict[str, Any]) -> list[Cells]:
             times = line(f"{name}, {peer}", "us", row["ours [us]"], there, ratio)
             rows.append((*times, kl(row["KL, ours"]), kl(row.get(f"KL, {peer}"))))
     for row in found["sampling"]["tables"]["sampling"] if "sampling" in found else ():
-        name = f"{row['what']}, one core, {row['peer']}"
+        sweeps = "Metropolis sweeps of " * (row["peer"] == "NetKet")
+        name = f"{row['what']}, {sweeps}{row['peer']}"
         ours, theirs = row["ours, one core [1/s]"], row["peer [1/s]"]
         rows.append((*line(name, "per s", ours, theirs, row["ratio, one core"]), "", ""))
     if "time_to_kl" in found:
