@@ -12,7 +12,7 @@ import xarray as xr
 from psiprune.reconstruction.advice import Step, shots_needed
 from psiprune.reconstruction.bases.checks import FITS, INFORMATION, basis_deviations, make_checks
 from psiprune.reconstruction.bases.request import BasesRequest
-from psiprune.reconstruction.checks import Check, verdict_of
+from psiprune.reconstruction.checks import RATES, Check, verdict_of
 from psiprune.reconstruction.summary import (
     FILE,
     Summary,
@@ -69,7 +69,7 @@ def summarize_bases(dataset: xr.Dataset, request: BasesRequest) -> Summary:
         ),
         loss_sentence(dataset, checks),
         (),
-        _assumptions(),
+        _assumptions(dataset),
         _method(dataset),
         tuple(_steps(dataset, checks, request)),
         checks,
@@ -93,12 +93,13 @@ def _state(dataset: xr.Dataset) -> list[Sentence]:
     ]
 
 
-def _assumptions() -> list[Sentence]:
+def _assumptions(dataset: xr.Dataset) -> list[Sentence]:
     return [
         say(
-            "a pure state, the same in all bases, read without errors; shots independent of each "
-            "other (order and repetitions are not examined)"
-        )
+            "a pure state, the same in all bases; shots independent of each other (order and "
+            "repetitions are not examined)"
+        ),
+        say("{sentence}", sentence=str(dataset["readout_sentence"].item())),
     ]
 
 
@@ -124,6 +125,7 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
             )
         else:
             words = ["psiprune", "evaluate", str(request.folder / "smallest.nc"), "NEW_SHOTS"]
+            words += request.readout_options
             yield Step("compare the state with new shots", shlex.join(words))
         return
     if answers[FITS] == "fail":
@@ -156,6 +158,12 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
         yield Step(
             "try larger networks; if these fail too, the state is mixed or its shots are misread",
             request.command(hidden=(most, 2 * most)),
+        )
+    elif answers[RATES] == "fail":
+        yield Step(
+            "measure the readout errors next to the shots, and repeat with --readout; if they are "
+            "as given, the state is mixed",
+            "psiprune calibrate all0=ZEROS all1=ONES -o readout.json",
         )
 
 
@@ -260,6 +268,10 @@ def bases_numbers(dataset: xr.Dataset, request: BasesRequest) -> dict[str, Any]:
         "checks": [each._asdict() for each in summary.checks],
         "fidelity_with_unpruned": float(dataset["fidelity_with_unpruned"]),
         "infidelity": float(dataset["infidelity"]),
+        "flips": dataset["flips"].values.tolist(),
+        "flips_error": dataset["flips_error"].values.tolist(),
+        "flips_p_value": float(dataset["flips_p_value"]),
+        "readout_infidelity": float(dataset["readout_infidelity"]),
         "replica_infidelity": dataset["training_infidelity"].values.tolist(),
         "suggested_bases": [str(basis) for basis in dataset["suggested_basis"].values],
         "bases_of_test": basis_rows(dataset),

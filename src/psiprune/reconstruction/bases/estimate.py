@@ -8,7 +8,7 @@ from time import thread_time
 from typing import Any
 
 from psiprune.core.memory import free_memory
-from psiprune.data.shots import Shots, without_readout_error
+from psiprune.data.shots import Shots
 from psiprune.pruning.phases import FINE_TUNING
 from psiprune.pruning.search import expected_trials
 from psiprune.reconstruction.bases.settings import BasesSettings
@@ -34,7 +34,6 @@ def needs_of(settings: BasesSettings, training: Shots) -> Needs:
     Raises:
         InputError: the shots cannot be trained on, see `frequencies_for`.
     """
-    without_readout_error(training, "reconstruct on shots in several bases")
     seconds, memory = 0.0, 0.0
     for size in settings.sizes(training.sites):
         units = PhaseUnits(*size)

@@ -15,7 +15,7 @@ from psiprune.metrics.observable_text import GivenObservables, as_observables, r
 from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.metrics.phase_held_out import shuffled_by_basis
 from psiprune.reconstruction.bases.settings import BasesSettings
-from psiprune.reconstruction.inputs import MIN_SHOTS, Split
+from psiprune.reconstruction.inputs import MIN_SHOTS, Split, readout_checksum
 from psiprune.states.hamiltonian import Hamiltonian
 
 
@@ -69,10 +69,10 @@ def split_each_basis(shots: Shots, held_out: float, seed: int) -> Split:
 
 
 def resolve_settings(settings: BasesSettings, shots: Shots) -> BasesSettings:
-    """Return the settings with what follows from the shots: sizes, parts and checksum.
+    """Return the settings with what follows from the shots: sizes, parts and checksums.
 
     Raises:
-        InputError: the shots have another checksum than the settings.
+        InputError: the shots or their readout errors have another checksum than the settings.
     """
     bases = " ".join(shots.bases).encode() + shots.basis_of.tobytes()
     digest = hashlib.sha256(repr(shots.bits.shape).encode() + shots.bits.tobytes() + bases)
@@ -84,6 +84,7 @@ def resolve_settings(settings: BasesSettings, shots: Shots) -> BasesSettings:
         )
     resolved = {
         "shots_sha256": found,
+        "readout_sha256": readout_checksum(shots, settings.readout_sha256),
         "held_out": settings.held_out_of(len(shots)),
         "hidden": tuple(units for units, _ in settings.sizes(shots.sites)),
     }

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from psiprune.core.progress import progress_bar
 from psiprune.core.threads import single_blas_thread
-from psiprune.data.shots import Shots, without_readout_error
+from psiprune.data.readout_error import ReadoutError
+from psiprune.data.shots import Shots
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.equivalence import (
@@ -22,6 +23,7 @@ from psiprune.metrics.equivalence import (
     likelihood_band,
     likelihood_floor,
 )
+from psiprune.metrics.excess_flips import excess_flips
 from psiprune.metrics.observable_text import GivenObservables
 from psiprune.metrics.phase_held_out import log_prob_by_shot
 from psiprune.metrics.phase_information import (
@@ -29,6 +31,7 @@ from psiprune.metrics.phase_information import (
     phase_information,
     suggested_bases,
 )
+from psiprune.metrics.readout import SMALL_FLIP
 from psiprune.pruning.phase_search import PhaseTrial, find_smallest_phases
 from psiprune.pruning.phases import check_phase_criterion, pruned_phases
 from psiprune.rbm.phase import PhaseRBM, load_phase_rbm
@@ -53,6 +56,7 @@ from psiprune.reconstruction.bases.inputs import (
 from psiprune.reconstruction.bases.models import BasesCandidate, choose_model, train_replicas
 from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.reconstruction.dataset import configurations_variables, prefixed, result_variables
+from psiprune.reconstruction.rates import change_of_fidelity, modelled_rates
 from psiprune.training.phase_starts import frequencies_for
 
 Float64 = NDArray[np.float64]
@@ -91,14 +95,14 @@ def run_bases(
             unless the run is finished. See `begin_bases`.
 
     Raises:
-        InputError: there are too few shots, more than 16 sites or readout errors, the criterion is
-            not one of states with phases, an observable is no sum of Pauli strings, the folder
+        InputError: there are too few shots or more than 16 sites, the criterion is not one of
+            states with phases, an observable is no sum of Pauli strings, the folder
             belongs to another run, or a file in it is damaged.
         OSError: the folder cannot be written; finished files remain.
     """
     settings = resolve_settings(settings, shots)
     criterion = check_phase_criterion(settings.prune.criterion)
-    frequencies_for(without_readout_error(shots, "reconstruct on shots in several bases"))
+    frequencies_for(shots)
     sums = pauli_observables(settings, observables, shots.sites)
     split = split_each_basis(shots, float(settings.held_out or 0), settings.seed)
     if begin is not None and not (Path(folder) / "reconstruct.nc").exists():
@@ -178,7 +182,7 @@ def _training_variables(run: BasesRun, members: Sequence[PhaseRBM]) -> xr.Datase
     """Return KL divergence and infidelity of the replicas from the chosen state, over `replica`."""
     data, chosen = frequencies_for(run.split.training), members[0]
     share = data.shots / data.shots.sum()
-    losses = [divergence(chosen, each, data.bases, share) for each in members[1:]]
+    losses = [divergence(chosen, each, data.bases, share, data.readout) for each in members[1:]]
     infidelity = [max(0.0, 1 - chosen.fidelity(each)) for each in members[1:]]
     return xr.Dataset(
         {
@@ -262,8 +266,10 @@ def _tested(
         smallest
     )
     data, number = frequencies_for(split.training), len(split.training)
-    information = phase_information(dense, data.bases, data.shots / number)
-    suggested = suggested_bases(dense, information, number, candidate_bases(run.shots.sites))
+    information = phase_information(dense, data.bases, data.shots / number, data.readout)
+    candidates = candidate_bases(run.shots.sites)
+    suggested = suggested_bases(dense, information, number, candidates, readout=data.readout)
+    flips = excess_flips(dense, data, information, run.settings.seed)
     compared = (
         configurations_variables(configurations(rbm, best, split.training, split.test))
         for rbm in (smallest, dense)
@@ -272,13 +278,18 @@ def _tested(
     numbers = xr.Dataset(
         {
             "infidelity": information.infidelity(number),
+            "flips": ("bit", flips.value),
+            "flips_error": ("bit", flips.error),
+            "flips_p_value": flips.p_value,
+            "readout_infidelity": flips.infidelity,
+            "readout_sentence": _readout_sentence(data.readout, flips.infidelity),
             "suggested_basis": ("suggested", [basis for basis, _ in suggested]),
             "suggested_infidelity": ("suggested", [after for _, after in suggested]),
             "entropy": ("cut", entropies(smallest), {"units": "nat"}),
             "entropy_dense": ("cut", entropies(dense), {"units": "nat"}),
             "fidelity_with_unpruned": smallest.fidelity(dense),
         },
-        {"cut": range(1, run.shots.sites)},
+        {"cut": range(1, run.shots.sites), "bit": [0, 1]},
     )
     return xr.merge(
         [
@@ -291,3 +302,11 @@ def _tested(
             numbers,
         ]
     )
+
+
+def _readout_sentence(readout: ReadoutError | None, infidelity: float) -> str:
+    """Say how the bits were taken to be read, and what other readout errors would change."""
+    change = change_of_fidelity(infidelity)
+    if readout is None:
+        return f"read without errors; {SMALL_FLIP:.0%} flips per qubit would change F by {change}"
+    return f"{modelled_rates(readout)} would change F by {change}"
