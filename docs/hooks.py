@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property, reduce
+from pathlib import Path
 from typing import Any
 
 import notebook
@@ -13,6 +14,16 @@ import psiprune.cli.main  # noqa: F401 (fills the app with its commands)
 from psiprune.cli.app import app
 from psiprune.cli.catalogue import COMMANDS, MASKS
 from psiprune.cli.help import Help, joined
+
+#: Pages of the folder above that the site has too.
+TOP = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+
+
+def on_site(text: str) -> str:
+    """Return a page of the folder above with its links as the site needs them."""
+    tops = "|".join(map(re.escape, TOP))
+    text = re.sub(rf"\]\(({tops})", lambda found: f"]({found[1].lower()}", text)
+    return text.replace("](docs/", "](")
 
 
 def math(source: str, *_: object, **__: object) -> str:
@@ -106,9 +117,12 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add a page for each notebook, with its pictures beside it."""
+    """Add the pages of the folder above, and one for each notebook with its pictures beside it."""
     from mkdocs.structure.files import File
 
+    for name in TOP:
+        text = (Path(config["docs_dir"]).parent / name).read_text()
+        files.append(File.generated(config, name.lower(), content=on_site(text)))
     for source in sorted(notebook.FOLDER.glob("*.py")):
         page, pictures = notebook.as_page(source.with_suffix(".ipynb"))
         for name, content in {f"{source.stem}.md": page, **pictures}.items():

@@ -192,7 +192,18 @@ def test_nothing_is_left_to_be_filled_in_or_taken_for_a_tag(page: Path) -> None:
 def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     written = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}
-    assert listed == written | {f"notebooks/{path.stem}.md" for path in NOTEBOOKS}
+    written |= {f"notebooks/{path.stem}.md" for path in NOTEBOOKS}
+    assert listed == written | {name.lower() for name in hooks.TOP}
+
+
+def test_pages_of_the_folder_above_lead_to_those_of_the_site() -> None:
+    text = "[how](docs/testing.md#fuzz) [what](CHANGELOG.md) [site](https://docs.org)"
+    expected = "[how](testing.md#fuzz) [what](changelog.md) [site](https://docs.org)"
+    assert hooks.on_site(text) == expected
+    tops = {name.lower() for name in hooks.TOP}
+    for name in hooks.TOP:
+        links = re.findall(r"\]\(([^)#\s:]+)[)#]", hooks.on_site((ROOT / name).read_text()))
+        assert [each for each in set(links) - tops if not (DOCS / each).exists()] == []
 
 
 def test_every_public_name_is_in_the_reference() -> None:

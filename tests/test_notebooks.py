@@ -128,7 +128,7 @@ def test_progress_bars_are_widgets_in_jupyter() -> None:
 # ---- tables
 
 #: What is given to functions rather than returned; exceptions and settings aside.
-INPUTS = {"Confusion", "Hamiltonian", "PauliBases"}
+INPUTS = {"Hamiltonian", "PauliBases"}
 
 
 def test_every_public_result_is_a_table_in_notebooks() -> None:
@@ -137,6 +137,10 @@ def test_every_public_result_is_a_table_in_notebooks() -> None:
     fields = ("__dataclass_fields__", "_fields")
     results = {name for name, each in classes.items() if any(hasattr(each, of) for of in fields)}
     assert {name for name in results if not hasattr(classes[name], "_repr_html_")} == INPUTS
+    # In a terminal a line of its own, not that of a dataclass or a tuple, which may be pages long.
+    made = {name: vars(classes[name]).get("__repr__") for name in results}
+    made |= {name: classes[name].__repr__ for name in results if "Reconstruction" in name}
+    assert [name for name, of in made.items() if of is None or hasattr(of, "__wrapped__")] == []
 
 
 def test_tables_have_the_numbers_and_escape_what_others_wrote() -> None:
@@ -159,5 +163,6 @@ def test_tables_have_the_numbers_and_escape_what_others_wrote() -> None:
     weights = [each.rbm.number_of_weights for each in levels.trials]
     shown = re.findall(r"<td>[\w-]+</td><td>(\d+)</td>", levels._repr_html_())
     assert list(map(int, shown)) == weights
+    assert repr(levels) == "Smallest(5 weights, -5 within -5, 4 exceed it, 5 trials)"
     table = html_table(("a", "b"), [(None, float("nan")), (np.arange(3.0), np.zeros((2, 3)))])
     assert re.findall("<td>(.*?)</td>", table) == ["", "", "0 1 2", "float64[2, 3]"]

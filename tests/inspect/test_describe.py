@@ -111,6 +111,10 @@ def test_warnings_come_last(tmp_path: Path) -> None:
     np.savetxt(file, np.random.default_rng(0).permutation(bits), fmt="%d")
     text, found = lines(file), numbers(file)
     assert [line.split(":")[1].strip() for line in text[-2:]] == ["few", "constant"]
+    then = text_of(tiny.call("info", file)).splitlines()[-1]
+    assert then == f"next: see the warnings, then psiprune reconstruct {file} -o result"
+    pp.Shots(bits, basis="X").save(tmp_path / "x.nc")  # which no command takes
+    assert "next:" not in text_of(tiny.call("info", tmp_path / "x.nc"))
     assert [each["name"] for each in found["warnings"]] == ["few", "constant"]
     (line,) = [line for line in text if line.startswith("entropy")]
     assert "above 3.00 nats" in line

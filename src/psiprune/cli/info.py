@@ -86,15 +86,17 @@ def _next(description: object, file: Path) -> str:
     from psiprune.data.diagnostics import ShotsDescription
     from psiprune.inspect.descriptions import RBMDescription, StateDescription
 
-    if getattr(description, "warnings", ()) or not Path(file).is_file():
-        return ""  # what they name comes first; a pipe is read only once
+    warnings = {each.name for each in getattr(description, "warnings", ())}
+    if "basis" in warnings or not Path(file).is_file():
+        return ""  # no command takes such shots, and a pipe is read only once
+    before = "see the warnings, then " if warnings else ""
     made = Path(file).with_suffix("")
     if isinstance(description, ShotsDescription):
-        return command_line("reconstruct", file, "-o", "result")
+        return before + command_line("reconstruct", file, "-o", "result")
     if isinstance(description, BasesDescription):
-        return command_line("train", file, "-o", f"{made}-rbm.nc")
+        return before + command_line("train", file, "-o", f"{made}-rbm.nc")
     if isinstance(description, StateDescription):
-        return command_line("sample", file, "-o", f"{made}-shots.nc")
+        return before + command_line("sample", file, "-o", f"{made}-shots.nc")
     if isinstance(description, RBMDescription):
-        return command_line("evaluate", file, "SHOTS")
+        return before + command_line("evaluate", file, "SHOTS")
     return ""

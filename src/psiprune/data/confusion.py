@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import READOUT_GROUP_SITES
+from psiprune.core.repr import one_line
 
 Float64 = NDArray[np.float64]
 #: Smallest singular value: averages over one group then need up to 1 / 0.05^2 = 400 times the
@@ -28,6 +29,7 @@ _EXACT = 1e-12
 MOST_SHOTS = 10**12
 
 
+@one_line
 @dataclass(frozen=True, eq=False)
 class Confusion:
     """The confusion matrix of a group of sites that are read independently of all others.

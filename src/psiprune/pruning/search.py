@@ -44,7 +44,7 @@ class Trial(NamedTuple):
 LoadOrMake = Callable[[str, Callable[[Checkpoints | None], Trial]], Trial]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Smallest:
     """The result of a search for the smallest RBM.
 
@@ -62,6 +62,14 @@ class Smallest:
     limit: float
     fewer: int | None
     trials: tuple[Trial, ...]
+
+    def __repr__(self) -> str:
+        """Return weights, measure and limit in one line."""
+        fewer = "the path ended" if self.fewer is None else f"{self.fewer} exceed it"
+        return (
+            f"Smallest({self.rbm.number_of_weights} weights, {self.value:.5g} within "
+            f"{self.limit:.5g}, {fewer}, {len(self.trials)} trials)"
+        )
 
     def _repr_html_(self) -> str:
         """Return a row for each trial, for notebooks."""

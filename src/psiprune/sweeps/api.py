@@ -43,6 +43,10 @@ class Sweep(NamedTuple):
     failed: Sequence[Outcome]
     table: Path
 
+    def __repr__(self) -> str:
+        """Return folder and counts in one line."""
+        return f"Sweep({self.folder}: {self.done} of {len(self.points)} points done)"
+
     @property
     def causes(self) -> Path:
         """The file that lists failures with their causes."""
