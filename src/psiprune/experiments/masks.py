@@ -24,6 +24,7 @@ from psiprune.experiments.masks_rbms import (
     Cell,
     Describe,
     Family,
+    epochs_of,
     families_of,
     file_name,
     measured,
@@ -54,6 +55,7 @@ def run_masks(
       them; tails: `nearest_mask` with two fifths of the links drawn with probability 1/d^3;
     - correlation: `correlation_mask` of the seed's shots;
     - snip, grasp, synflow: `pretraining_mask` of the seed's initial weights;
+    - rewired: trained with the mask of power-law-0, then 20 rounds of `rewire` by magnitude;
     - magnitude, surgeon: the dense RBM pruned by that criterion, with fine-tuning after each step;
     - scale-free-surgeon: the scale-free RBM with the most weights pruned by surgeon;
     - dense: all weights, the comparison.
@@ -109,7 +111,7 @@ def compare_masks(
             if one.variant not in PRUNED
             for count in settings.counts(one.width, one.variant)
         ]
-        epochs = sum(method_of(settings, cell.family).epochs for cell in cells)
+        epochs = sum(epochs_of(settings, cell.family) for cell in cells)
         train = partial(train_cell, settings, watch, describe)
         trained = run_parallel(train, cells, epochs, progress=progress)
         pieces = dict(zip(cells, trained, strict=True))
