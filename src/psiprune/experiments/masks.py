@@ -28,7 +28,6 @@ from psiprune.experiments.masks_rbms import (
     families_of,
     file_name,
     measured,
-    method_of,
     prune_family,
     pruning_counts,
     train_cell,
@@ -155,7 +154,7 @@ def _assembled(
             .drop_attrs()
             .assign(processor_seconds=watch.seconds(cell.family.name(cell.weights)))
             .assign(links_by_length(piece["weights"].values, settings.positions))
-            .assign(kl_floor=_floor(settings, cell, piece))
+            .assign(kl_floor=_floor(settings, piece))
             for cell, piece in own.items()
         }
         of_members.append(_over_cells(settings, cells))
@@ -176,10 +175,10 @@ def _assembled(
     return labelled(settings, dataset, shots=settings.shots, shown=shown)
 
 
-def _floor(settings: MasksSettings, cell: Cell, piece: xr.Dataset) -> float:
+def _floor(settings: MasksSettings, piece: xr.Dataset) -> float:
     """Return what the noise of the shots costs, free parameters / (2 shots), in KL."""
     mask = piece["mask"].values.astype(bool)
-    return free_parameters(mask, method_of(settings, cell.family)) / (2 * settings.shots)
+    return free_parameters(mask, piece.attrs.get("symmetry")) / (2 * settings.shots)
 
 
 def _over_cells(settings: MasksSettings, pieces: Mapping[Cell, xr.Dataset]) -> xr.Dataset:
