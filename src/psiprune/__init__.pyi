@@ -63,6 +63,7 @@ __all__ = [
     "export_shots",
     "find_clusters",
     "find_smallest",
+    "find_symmetry",
     "ground_state",
     "identifiability",
     "join_shots",
@@ -194,6 +195,7 @@ from .sweeps.api import Sweep, sweep
 from .sweeps.settings import SweepSettings
 from .training.cd import CD
 from .training.exact_natural_gradient import ExactNaturalGradient
+from .training.found_symmetry import find_symmetry
 from .training.natural_gradient import NaturalGradient
 from .training.pcd import PCD
 from .training.phases import train_phases

@@ -312,3 +312,14 @@ def test_prune_refuses_other_files_or_settings_in_its_folder(stages: Path, tmp_p
     line = tiny.refusal(tiny.call("prune", files[0], tmp_path / "new.nc", *options))
     check_refusal(line, "config.toml", "shots")
     assert tiny.contents(folder) == before
+
+
+def test_train_names_the_symmetry_that_it_finds(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for mean, found in ((0.5, "symmetry flip-mirror"), (0.3, "symmetry mirror")):
+        shots = (generator.random((2000, 4)) < mean).astype(np.uint8)
+        pp.Shots(shots).save(tmp_path / f"{mean}.nc")
+        out = tmp_path / f"rbm-{mean}.nc"
+        made = tiny.call("train", tmp_path / f"{mean}.nc", "--symmetry=found", "-o", out)
+        assert f"the shots support {found}\n" in made.err
+        assert pp.load_rbm(out).provenance["symmetry"] == found.split()[1]

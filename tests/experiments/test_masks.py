@@ -28,7 +28,7 @@ from psiprune.experiments.figures.masks_by_shots import plot_shots
 from psiprune.experiments.figures.masks_by_size import parameters_needed, plot_needed
 from psiprune.experiments.links import links_by_length
 from psiprune.experiments.mask_kinds import constructed_mask
-from psiprune.experiments.masks_rbms import Family, pruning_counts
+from psiprune.experiments.masks_rbms import REWIRING, Family, pruning_counts
 from psiprune.experiments.problem import Problem
 from psiprune.experiments.recording import final_measures
 from psiprune.experiments.stopwatch import FILE, Stopwatch
@@ -40,7 +40,8 @@ from psiprune.metrics.against_state import exact_metrics
 from psiprune.metrics.observables import exact_observables
 from psiprune.metrics.reference import Reference, reference_of
 from psiprune.pruning.before_training import PretrainingCriterion
-from psiprune.pruning.iterative import fine_tuned, prune_to_count
+from psiprune.pruning.iterative import Level, fine_tuned, prune_to_count
+from psiprune.pruning.rewire import rewire_step
 from psiprune.rbm.init import local_rbm
 from psiprune.states.mps import MPS
 from undefined import check_figure
@@ -48,7 +49,7 @@ from undefined import check_figure
 CONSTRUCTED = ("scale-free", "cluster", "power-law-0", "power-law-1", "power-law-2", "random")
 PRUNED = ("magnitude", "surgeon", "scale-free-surgeon")
 VARIANTS = ("dense", *CONSTRUCTED, "snip", "grasp", "synflow", *PRUNED)
-KINDS = ("scale-free", "cluster", "surgeon", "scale-free-surgeon")
+KINDS = ("scale-free", "cluster", "rewired", "surgeon", "scale-free-surgeon")
 PRUNED_LABELS = ("dense, pruned by surgeon", "scale-free, pruned by surgeon")
 
 
@@ -96,6 +97,7 @@ def test_the_dataset_is_labelled(run: Path, masks: xr.Dataset) -> None:
         [True, True, False],
         [False, True, False],  # three sites for each unit
         [True, True, False],
+        [True, True, False],
         [True, False, False],  # from the scale-free RBM of 6 weights
     ]
     units = {name: masks[name].attrs["units"] for name in ("kl", "energy", "processor_seconds")}
@@ -137,6 +139,13 @@ def test_variants_are_what_they_are_called(run: Path) -> None:
         rbm = pp.train(shots, start=local_rbm(shots, 2, 1, mask), method=chosen.train, seed=1)
         np.testing.assert_array_equal(rbm_of(run, f"2-{name}-6").weights, rbm.weights)
     scale_free = rbm_of(run, "2-scale-free-6")
+    mask = constructed_mask("power-law-0", 2, 4, 6, 1)
+    level = Level(
+        0, pp.train(shots, start=local_rbm(shots, 2, 1, mask), method=chosen.train, seed=1)
+    )
+    for _ in range(REWIRING.rounds):
+        level = rewire_step(level, shots, REWIRING, chosen.fine_tune, 1)
+    np.testing.assert_array_equal(rbm_of(run, "2-rewired-6").weights, level.rbm.weights)
     for name, start, counts in (
         ("surgeon", dense, (6, 5)),
         ("scale-free-surgeon", scale_free, (5,)),
@@ -390,6 +399,14 @@ def test_a_pruned_scale_free_rbm_needs_one_to_start_from() -> None:
     assert alone.counts(9, "scale-free-surgeon") == [54, 90]
 
 
+def test_rewiring_keeps_no_mirror_images() -> None:
+    tied: Any = {"symmetry": "flip-mirror"}
+    with pytest.raises(pp.InputError, match=r"'rewired' moves single weights.*'flip-mirror'"):
+        pp.MasksSettings(kinds=("rewired",), weights_per_site=(4,), fine_tune=tied)
+    flipped: Any = {"symmetry": "flip"}
+    assert pp.MasksSettings(kinds=("rewired",), fine_tune=flipped).kinds
+
+
 def test_masks_train_by_natural_gradient_where_dense_rbms_cannot() -> None:
     tables: dict[str, Any] = {"dense_train": {"epochs": 7}}
     sized = pp.MasksSettings(sites=400, **tables).for_size()
@@ -425,7 +442,7 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
         np.testing.assert_allclose(scaled[label], lines["scale-free"] / sites)
     (ax,) = panels(plot_correlations(masks))
     drawn = {str(bar.get_label()): bar for bar in ax.containers}
-    assert set(drawn) == {"dense", "scale-free", "windows", "dense, pruned by surgeon"}
+    assert set(drawn) == {"dense", "scale-free", "windows", "rewired", "dense, pruned by surgeon"}
     axes = plot_links(masks).get_axes()
     assert [ax.get_title().split(",\n")[0] for ax in axes][:3] == [
         "scale-free",
@@ -450,7 +467,7 @@ def test_the_figure_against_shots_has_the_best_rbm_of_each_kind(masks: xr.Datase
     more = masks.assign(kl=masks["kl"] * 0.1).assign_attrs(shots=2000)
     (ax,) = plot_shots([more, masks, better]).get_axes()
     lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in ax.lines}
-    assert set(lines) == {"dense", "scale-free", "windows", *PRUNED_LABELS}
+    assert set(lines) == {"dense", "scale-free", "windows", "rewired", *PRUNED_LABELS}
     medians = masks["kl"].sel(field=1.0, width=2).median("seed")
     dense = float(medians.sel(variant="dense", count=8))
     np.testing.assert_allclose(lines["dense"], [[200, dense], [2000, 0.1 * dense]])
@@ -479,7 +496,7 @@ def test_without_a_bias_the_figure_has_kl_only(masks: xr.Dataset) -> None:
 def test_the_table_compares_with_dense_rbms_of_as_many_units(masks: xr.Dataset) -> None:
     found = table_numbers("masks", masks)["masks"]["h=1"]
     rows = {(row["width"], row["variant"], row["count"]): row for row in found["rows"]}
-    assert len(rows) == 1 + 2 + 1 + 2 + 1
+    assert len(rows) == 1 + 2 + 1 + 2 + 2 + 1
     one = masks["kl"].sel(field=1.0, width=2)
     ratio = one.sel(variant="cluster", count=6) / one.sel(variant="dense", count=8)
     row = rows[2, "cluster", 6]

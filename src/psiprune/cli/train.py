@@ -108,7 +108,9 @@ def train_command(
     from psiprune.io.checkpoint import Checkpoints
     from psiprune.rbm.masks import read_mask
     from psiprune.training.early import train_saving_epochs
+    from psiprune.training.found_symmetry import with_found_symmetry
     from psiprune.training.stopping import check_folds
+    from psiprune.training.symmetry import symmetry_of
     from psiprune.training.train import Callback, fingerprint, new_rbm, train
 
     limit = math.inf if yes else parse_duration("--max-time", max_time)
@@ -164,6 +166,10 @@ def train_command(
             )
     wanted = chosen_method(method, config)
     weights = units * data.sites if mask_array is None else int(mask_array.sum())
+    asked, wanted = wanted, with_found_symmetry(wanted, data, units, mask_array)
+    if wanted is not asked:
+        found = symmetry_of(wanted)
+        tell(f"psiprune: note: the shots support {f'symmetry {found}' if found else 'no symmetry'}")
     misread = data.readout is not None
     chosen = wanted.for_size(data.sites, units, readout=misread, weights=weights)
     check_folds(folds, data)

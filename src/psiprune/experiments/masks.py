@@ -24,10 +24,10 @@ from psiprune.experiments.masks_rbms import (
     Cell,
     Describe,
     Family,
+    epochs_of,
     families_of,
     file_name,
     measured,
-    method_of,
     prune_family,
     pruning_counts,
     train_cell,
@@ -54,6 +54,7 @@ def run_masks(
       them; tails: `nearest_mask` with two fifths of the links drawn with probability 1/d^3;
     - correlation: `correlation_mask` of the seed's shots;
     - snip, grasp, synflow: `pretraining_mask` of the seed's initial weights;
+    - rewired: trained with the mask of power-law-0, then 20 rounds of `rewire` by magnitude;
     - magnitude, surgeon: the dense RBM pruned by that criterion, with fine-tuning after each step;
     - scale-free-surgeon: the scale-free RBM with the most weights pruned by surgeon;
     - dense: all weights, the comparison.
@@ -109,7 +110,7 @@ def compare_masks(
             if one.variant not in PRUNED
             for count in settings.counts(one.width, one.variant)
         ]
-        epochs = sum(method_of(settings, cell.family).epochs for cell in cells)
+        epochs = sum(epochs_of(settings, cell.family) for cell in cells)
         train = partial(train_cell, settings, watch, describe)
         trained = run_parallel(train, cells, epochs, progress=progress)
         pieces = dict(zip(cells, trained, strict=True))
@@ -153,7 +154,7 @@ def _assembled(
             .drop_attrs()
             .assign(processor_seconds=watch.seconds(cell.family.name(cell.weights)))
             .assign(links_by_length(piece["weights"].values, settings.positions))
-            .assign(kl_floor=_floor(settings, cell, piece))
+            .assign(kl_floor=_floor(settings, piece))
             for cell, piece in own.items()
         }
         of_members.append(_over_cells(settings, cells))
@@ -174,10 +175,10 @@ def _assembled(
     return labelled(settings, dataset, shots=settings.shots, shown=shown)
 
 
-def _floor(settings: MasksSettings, cell: Cell, piece: xr.Dataset) -> float:
+def _floor(settings: MasksSettings, piece: xr.Dataset) -> float:
     """Return what the noise of the shots costs, free parameters / (2 shots), in KL."""
     mask = piece["mask"].values.astype(bool)
-    return free_parameters(mask, method_of(settings, cell.family)) / (2 * settings.shots)
+    return free_parameters(mask, piece.attrs.get("symmetry")) / (2 * settings.shots)
 
 
 def _over_cells(settings: MasksSettings, pieces: Mapping[Cell, xr.Dataset]) -> xr.Dataset:

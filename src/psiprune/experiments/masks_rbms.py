@@ -14,12 +14,13 @@ import xarray as xr
 from psiprune.core.threads import single_thread
 from psiprune.experiments.cache import cached_training
 from psiprune.experiments.ensemble import Member
-from psiprune.experiments.mask_kinds import SCALE_FREE, constructed_mask
+from psiprune.experiments.mask_kinds import POWER_LAW, SCALE_FREE, constructed_mask
 from psiprune.experiments.masks_settings import (
     CONSTRUCTED,
     CORRELATION,
     DENSE,
     PRUNED,
+    REWIRED,
     SCALE_FREE_SURGEON,
     MasksSettings,
 )
@@ -30,13 +31,18 @@ from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.paths import side_file
 from psiprune.pruning.before_training import pretraining_mask
-from psiprune.pruning.settings import PruneSettings
+from psiprune.pruning.iterative import Level
+from psiprune.pruning.rewire import rewire_step
+from psiprune.pruning.settings import PruneSettings, RewireSettings
 from psiprune.rbm.masks import Mask
 from psiprune.rbm.model import RBM
 from psiprune.rbm.near_masks import correlation_mask
 from psiprune.rbm.serialization import load_rbm
 from psiprune.training.method import Method
 from psiprune.training.train import Callback, new_rbm
+
+#: As in RigL: the weakest weights are dropped.
+REWIRING = RewireSettings(criterion="magnitude")
 
 
 class Family(NamedTuple):
@@ -95,6 +101,12 @@ def method_of(settings: MasksSettings, family: Family) -> Method:
     return settings.dense_train if family.variant == DENSE else settings.train
 
 
+def epochs_of(settings: MasksSettings, family: Family) -> int:
+    """Return the most epochs that one of these RBMs takes to train."""
+    rounds = REWIRING.rounds if family.variant == REWIRED else 0
+    return method_of(settings, family).epochs + rounds * settings.fine_tune.epochs
+
+
 def train_cell(
     settings: MasksSettings, watch: Stopwatch, describe: Describe, cell: Cell, callback: Callback
 ) -> xr.Dataset:
@@ -109,9 +121,26 @@ def train_cell(
         mask = _mask(settings, family, count)
         with watch.timed(family.name(count), before):
             rbm = trainer.new(checkpoints, family.width, mask, method_of(settings, family))
+            if family.variant == REWIRED:
+                rbm = _rewired(settings, family.member, rbm, callback, checkpoints)
         return describe(family, rbm)
 
     return cached_training(file, make)
+
+
+def _rewired(
+    settings: MasksSettings,
+    member: Member,
+    rbm: RBM,
+    callback: Callback,
+    checkpoints: Checkpoints,
+) -> RBM:
+    """Return the RBM after all rounds of rewiring."""
+    shots, tuning = member.problem.shots, settings.fine_tune
+    level = Level(0, rbm)
+    for _ in range(REWIRING.rounds):
+        level = rewire_step(level, shots, REWIRING, tuning, member.seed, callback, checkpoints)
+    return level.rbm
 
 
 def _mask(settings: MasksSettings, family: Family, count: int) -> Mask | None:
@@ -119,8 +148,9 @@ def _mask(settings: MasksSettings, family: Family, count: int) -> Mask | None:
     (_, _, _, shots), seed, _ = family.member
     if family.variant == DENSE:
         return None
-    if family.variant in CONSTRUCTED:
-        sizes = (family.variant, family.width, settings.sites, count, seed)
+    if family.variant in (*CONSTRUCTED, REWIRED):
+        kind = f"{POWER_LAW}0" if family.variant == REWIRED else family.variant
+        sizes = (kind, family.width, settings.sites, count, seed)
         return constructed_mask(*sizes, settings.positions)
     if family.variant == CORRELATION:
         return correlation_mask(shots, family.width, weights=count)

@@ -31,15 +31,17 @@ Constructed = Literal[
 Correlated = Literal["correlation"]
 #: Made from the initial weights.
 Scored = Literal["snip", "grasp", "synflow"]
+#: Trained with links anywhere, which rounds of rewiring then move as in RigL.
+Rewired = Literal["rewired"]
 #: The dense RBM, or the scale-free one with the most weights, pruned by a criterion, with
 #: fine-tuning after each step.
 Pruned = Literal["magnitude", "surgeon", "scale-free-surgeon"]
-Kind = Literal[Constructed, Correlated, Scored, Pruned]
-DENSE, CORRELATION = "dense", "correlation"
+Kind = Literal[Constructed, Correlated, Scored, Rewired, Pruned]
+DENSE, CORRELATION, REWIRED = "dense", "correlation", "rewired"
 SCALE_FREE_SURGEON = "scale-free-surgeon"
 CONSTRUCTED, SCORED, PRUNED = (get_args(kinds) for kinds in (Constructed, Scored, Pruned))
 #: The order of the variants in datasets, tables and figures.
-VARIANTS = (DENSE, *CONSTRUCTED, CORRELATION, *SCORED, *PRUNED)
+VARIANTS = (DENSE, *CONSTRUCTED, CORRELATION, *SCORED, REWIRED, *PRUNED)
 #: Compared by default where sites have positions, and where they form a chain.
 _LATTICE = ("scale-free", "nearest", "tails", CORRELATION)
 _CHAIN = tuple(kind for kind in CONSTRUCTED if kind not in _LATTICE or kind == "scale-free")
@@ -190,10 +192,15 @@ class MasksSettings(EnsembleSettings):
                 )
 
     def _check_pairs(self, width: int) -> None:
-        """Refuse numbers of weights that pruning in pairs of mirror images does not meet."""
+        """Refuse what does not keep pairs of mirror images, if fine-tuning ties them."""
         symmetry = getattr(self.fine_tune, "symmetry", None)
         if symmetry in (None, "flip"):
             return
+        if REWIRED in self.variants:
+            raise ValueError(
+                f"kinds: '{REWIRED}' moves single weights, so fine_tune.symmetry must be 'flip' or "
+                f"omitted, found '{symmetry}'"
+            )
         pruned = [
             count for kind in PRUNED if kind in self.variants for count in self.counts(width, kind)
         ]

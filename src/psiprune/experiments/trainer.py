@@ -20,7 +20,7 @@ from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.training.method import Method
-from psiprune.training.symmetry import symmetry_of
+from psiprune.training.symmetry import symmetry_of, with_symmetry_of
 from psiprune.training.train import Callback, new_rbm, train
 
 Chosen = TypeVar("Chosen", bound=EnsembleSettings)
@@ -88,6 +88,7 @@ class Trainer(Generic[Chosen]):
     ) -> Iterator[RBM]:
         """Yield the RBM, and after it one of each further count."""
         shots, seed = self.member.problem.shots, self.member.seed
+        tuning = None if tuning is None else with_symmetry_of(tuning, rbm)
         symmetry = None if tuning is None else symmetry_of(tuning)
         yield rbm
         for step, count in enumerate(counts[1:], 1):

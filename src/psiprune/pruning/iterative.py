@@ -27,7 +27,7 @@ from psiprune.rbm.model import RBM
 from psiprune.states.mps import MPS
 from psiprune.training.method import Method, Symmetry
 from psiprune.training.methods import MethodBySize, MethodLike, as_method
-from psiprune.training.symmetry import symmetry_of, tied
+from psiprune.training.symmetry import symmetry_of, tied, with_symmetry_of
 from psiprune.training.train import Callback, fit
 
 
@@ -294,7 +294,8 @@ def tuning_of(
     if rewind is not None and isinstance(method, MethodBySize):
         method = MethodBySize(epochs=method.epochs)
     weights = rbm.number_of_weights
-    return method.for_size(rbm.visible, rbm.hidden, readout=readout, weights=weights)
+    sized = method.for_size(rbm.visible, rbm.hidden, readout=readout, weights=weights)
+    return with_symmetry_of(sized, rbm)
 
 
 def check_readout(rbm: RBM, shots: Shots) -> None:

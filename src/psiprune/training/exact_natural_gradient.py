@@ -10,7 +10,7 @@ from pydantic import Field
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_GRADIENT_UNITS, FISHER_PARAMETERS
-from psiprune.training.method import SYMMETRY, WEIGHT_DECAY, Initial, Method, Symmetry
+from psiprune.training.method import SYMMETRY, WEIGHT_DECAY, Initial, Method, SymmetryChoice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,7 +122,7 @@ class ExactNaturalGradient(Method):
     )
     # Not 0, so that the optimum is finite if some configurations were never measured.
     weight_decay: float = Field(default=1e-6, ge=0, description=WEIGHT_DECAY)
-    symmetry: Symmetry | None = Field(default=None, description=SYMMETRY)
+    symmetry: SymmetryChoice | None = Field(default=None, description=SYMMETRY)
 
     SUMMARY: ClassVar[str] = "natural gradient with sums over all states"
     FINE_TUNING: ClassVar[Mapping[str, float]] = {"epochs": 30}
@@ -152,7 +152,7 @@ class ExactNaturalGradient(Method):
         from psiprune.data.shots import Shots
         from psiprune.rbm.likelihood import unique_configurations
         from psiprune.rbm.observed import records_of
-        from psiprune.training.symmetry import tied
+        from psiprune.training.symmetry import symmetry_of, tied
 
         self.check_size(rbm.visible, rbm.hidden)
         if rbm.number_of_parameters > FISHER_PARAMETERS:
@@ -165,7 +165,7 @@ class ExactNaturalGradient(Method):
             data, true = records_of(shots), None
         else:
             data = true = unique_configurations(shots) if isinstance(shots, Shots) else shots
-        rbm = tied(rbm, self.symmetry)
+        rbm = tied(rbm, symmetry_of(self))
         return ExactState(data, seed, 0, rbm, float("nan"), None, true, _FIRST_DAMPING, False)
 
     def step(self, state: ExactState) -> tuple[ExactState, ExactInfo]:
@@ -175,10 +175,10 @@ class ExactNaturalGradient(Method):
         from psiprune.core.lapack import cholesky_in_place, solve
         from psiprune.inference.fisher import fisher_matrix
         from psiprune.rbm.likelihood import flatten, from_vector, to_vector
-        from psiprune.training.symmetry import projector, restricted
+        from psiprune.training.symmetry import projector, restricted, symmetry_of
 
         rbm, data, damping, epoch = state.rbm, state.data, state.damping, state.epoch + 1
-        x, tie = to_vector(rbm), projector(rbm.mask, self.symmetry)
+        x, tie = to_vector(rbm), projector(rbm.mask, symmetry_of(self))
         decay = np.zeros(len(x))
         decay[: rbm.number_of_weights] = self.weight_decay
 

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 Initial = Literal["random", "local", "coded"]
 #: flip: p(v) = p(1 - v). mirror: p(v) is the same with the order of sites reversed.
 Symmetry = Literal["flip", "mirror", "flip-mirror"]
+#: found: that which `find_symmetry` finds in the shots.
+SymmetryChoice = Literal["flip", "mirror", "flip-mirror", "found"]
 #: Description of the field `weight_decay`, which has one meaning in all methods.
 WEIGHT_DECAY = "L2 penalty on the weights, not on the biases, in nats per shot"
 #: The same of the field `symmetry`.
 SYMMETRY = (
-    "symmetry of the state that the parameters are tied to, if you know it: all bits flipped, the "
-    "order of sites reversed, or both"
+    "symmetry of the state that the parameters are tied to: all bits flipped, the order of sites "
+    "reversed, both, or what the shots support (found)"
 )
 
 

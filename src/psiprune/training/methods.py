@@ -17,7 +17,7 @@ from psiprune.training.method import (
     NAMES,
     SYMMETRY,
     Method,
-    Symmetry,
+    SymmetryChoice,
     number_of_parameters,
 )
 from psiprune.training.natural_gradient import NaturalGradient
@@ -39,7 +39,7 @@ class MethodBySize(Settings):
     epochs: int | None = Field(
         default=None, ge=0, description="steps or passes (default: that of the method)"
     )
-    symmetry: Symmetry | None = Field(default=None, description=SYMMETRY)
+    symmetry: SymmetryChoice | None = Field(default=None, description=SYMMETRY)
     #: One line for `--help`.
     SUMMARY: ClassVar[str] = "the best method for the size of the RBM"
     #: Whether `for_size` returns a method with its defaults for fine-tuning.

@@ -18,7 +18,7 @@ from psiprune.training.method import (
     WEIGHT_DECAY,
     Initial,
     Method,
-    Symmetry,
+    SymmetryChoice,
     decayed,
     number_of_parameters,
 )
@@ -182,7 +182,7 @@ class NaturalGradient(Method):
         description="ratio of the learning rate in the last step to that in the first",
     )
     weight_decay: float = Field(default=0.0, ge=0, description=WEIGHT_DECAY)
-    symmetry: Symmetry | None = Field(default=None, description=SYMMETRY)
+    symmetry: SymmetryChoice | None = Field(default=None, description=SYMMETRY)
 
     SUMMARY: ClassVar[str] = "natural gradient with averages over Gibbs chains"
     FINE_TUNING: ClassVar[Mapping[str, float]] = {
@@ -216,7 +216,7 @@ class NaturalGradient(Method):
             InputError: more than 20,000 parameters.
         """
         from psiprune.rbm.posterior import start_true_bits
-        from psiprune.training.symmetry import projector, tied
+        from psiprune.training.symmetry import projector, symmetry_of, tied
 
         _check_parameters(rbm.number_of_parameters)
         generator = generator_for(seed, Stream.NATURAL_START)
@@ -226,7 +226,8 @@ class NaturalGradient(Method):
         if true is None:  # each part has shots from the whole set, which may be sorted
             parts = parts_of(len(shots), self.chains)
             data = [np.ascontiguousarray(shots.bits[first::parts]) for first in range(parts)]
-        start, tie = tied(rbm, self.symmetry), projector(rbm.mask, self.symmetry)
+        symmetry = symmetry_of(self)
+        start, tie = tied(rbm, symmetry), projector(rbm.mask, symmetry)
         return NaturalState(data, seed, 0, start, shots.bits[chosen], None, None, true, tie)
 
     def step(self, state: NaturalState) -> tuple[NaturalState, NaturalInfo]:

@@ -9,7 +9,7 @@ the projector P. The gradient in it, P^T g, is that of data and model with all t
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.rbm.likelihood import from_vector, to_vector
 from psiprune.rbm.model import RBM
-from psiprune.training.method import Method, Symmetry
+from psiprune.training.method import Method, Symmetry, SymmetryChoice
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Float64 = NDArray[np.float64]
+AnyMethod = TypeVar("AnyMethod", bound=Method)
 #: Standard errors that shots of a symmetric state exceed in one of 10,000 sets, at 200 averages.
 _CONTRADICTED = 5.0
 
@@ -68,15 +69,34 @@ def images_of(weights: int, symmetry: Symmetry | None) -> NDArray[np.intp]:
     return place if symmetry in (None, "flip") else place[::-1]
 
 
-def free_parameters(mask: NDArray[np.bool_], method: Method) -> int:
+def free_parameters(mask: NDArray[np.bool_], symmetry: Symmetry | None) -> int:
     """Return the number of parameters that a training varies independently, the rank of P."""
-    tie = projector(mask, symmetry_of(method))
+    tie = projector(mask, symmetry)
     return int(mask.sum()) + sum(mask.shape) if tie is None else round(tie.trace())
 
 
 def symmetry_of(method: Method) -> Symmetry | None:
-    """Return the symmetry to which a method ties parameters; None for one without the field."""
-    return getattr(method, "symmetry", None)
+    """Return the symmetry to which a method ties parameters; None for one without the field.
+
+    Raises:
+        InputError: it is "found", but nothing has looked for it.
+    """
+    symmetry: SymmetryChoice | None = getattr(method, "symmetry", None)
+    if symmetry == "found":
+        raise InputError(
+            "symmetry: 'found' works in train, and in pruning of an RBM trained so; name the "
+            "symmetry: flip, mirror or flip-mirror"
+        )
+    return symmetry
+
+
+def with_symmetry_of(method: AnyMethod, rbm: RBM) -> AnyMethod:
+    """Return a method with the symmetry that an RBM was trained with in place of "found"."""
+    if getattr(method, "symmetry", None) != "found":
+        return method
+    trained = rbm.provenance.get("symmetry")
+    update = {"symmetry": trained if trained in get_args(Symmetry) else None}
+    return method.model_copy(update=update)
 
 
 def tied(rbm: RBM, symmetry: Symmetry | None) -> RBM:

@@ -24,6 +24,7 @@ from psiprune.io.checkpoint import Checkpoint, Checkpoints, Notes
 from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
 from psiprune.rbm.model import RBM
 from psiprune.training.diagnostics import misses_structure, training_problems
+from psiprune.training.found_symmetry import with_found_symmetry
 from psiprune.training.method import Initial, Method
 from psiprune.training.methods import MethodLike, as_method
 from psiprune.training.stopping import (
@@ -162,6 +163,10 @@ def train(
             start.visible, start.hidden, readout=readout, weights=start.number_of_weights
         )
     check_folds(folds, data)
+    if start is None:
+        chosen = with_found_symmetry(chosen, data, units, mask)
+    else:
+        chosen = with_found_symmetry(chosen, data, start.hidden, start.mask)
 
     def fitted(untrained: Callable[[Shots], RBM]) -> RBM:
         """Return the RBM trained from `untrained(data)`, for as many epochs as `folds` says."""

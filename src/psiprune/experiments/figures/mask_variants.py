@@ -21,6 +21,7 @@ VARIANTS = {
     "snip": (PURPLE, "^", ":", "SNIP"),
     "grasp": (BLUE, "P", "-.", "GraSP"),
     "synflow": (GREEN, "X", "--", "SynFlow"),
+    "rewired": (SKY, "P", ":", "rewired"),
     "magnitude": (YELLOW, "d", "--", "dense, pruned by magnitude"),
     "surgeon": (BLUE, "h", "-", "dense, pruned by surgeon"),
     "scale-free-surgeon": (PURPLE, "*", "-.", "scale-free, pruned by surgeon"),
@@ -28,7 +29,7 @@ VARIANTS = {
 #: Compared over several sizes.
 SCALED = (
     *("dense", "scale-free", "cluster", "nearest", "tails", "correlation"),
-    *("surgeon", "scale-free-surgeon"),
+    *("rewired", "surgeon", "scale-free-surgeon"),
 )
 
 #: The most variants of a panel.
@@ -45,7 +46,14 @@ GROUPS = {
     ),
     "near or correlated sites": ("scale-free", "nearest", "tails", "correlation"),
     "chosen before training": ("scale-free", "snip", "grasp", "synflow"),
-    "dense or pruned": ("dense", "scale-free", "magnitude", "surgeon", "scale-free-surgeon"),
+    "dense or pruned": (
+        "dense",
+        "scale-free",
+        "rewired",
+        "magnitude",
+        "surgeon",
+        "scale-free-surgeon",
+    ),
 }
 
 
