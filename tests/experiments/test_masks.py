@@ -515,6 +515,9 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
     )
     pictures = [ax for ax in plot_masks(masks).get_axes() if ax.images]
     assert len(pictures) == len(KINDS) - 1  # pruned scale-free RBMs have fewer weights
+    rule = plot_masks(masks).get_axes()[len(pictures)]  # of unit 1, at site 2
+    mask = pp.scale_free_mask(4, 2, weights=6)[1]
+    np.testing.assert_array_equal(rule.lines[0].get_xdata(), 1 + np.abs(np.arange(4) - 2)[mask])
 
 
 def test_a_mask_without_a_dense_rbm_of_its_size_is_compared_with_the_best(

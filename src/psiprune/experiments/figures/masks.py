@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from psiprune.experiments.figures.mask_variants import SCALED, VARIANTS, groups_of
+from psiprune.experiments.figures.mask_variants import MOST, SCALED, VARIANTS, groups_of
 from psiprune.reporting.figures import (
     BLACK,
     GREY,
@@ -266,19 +266,41 @@ def _links(ax: Axes, masks: xr.Dataset) -> None:
 
 @styled
 def plot_masks(masks: xr.Dataset) -> Figure:
-    """Draw the masks of the first field and seed with the most hidden units and weights."""
+    """Draw the masks of the first field and seed with the most hidden units and weights.
+
+    The last panel shows the rule: how far the links of a unit in the middle reach, in geometric
+    steps from a scale-free mask.
+    """
     shown = [
         variant
         for variant in masks["variant"].values
         if variant != "dense" and bool(masks["mask"].sel(variant=variant).any())
     ]
     empty = "no mask of the first field and seed"
-    figure, axes = panel_grid(len(shown), 4, 1.4, empty)
+    panels = len(shown) + bool(shown)
+    figure, axes = panel_grid(panels, 3 if panels <= MOST else 4, 1.4, empty)
     for ax, variant in zip(axes.ravel(), shown, strict=False):
         ax.imshow(masks["mask"].sel(variant=variant), cmap="Greys", aspect="auto")
         ax.set_title(VARIANTS[str(variant)][3].replace(", ", ",\n"), fontsize="small")
-    for ax in axes[-1]:
         ax.set_xlabel("site")
-    for ax in axes[:, 0]:
         ax.set_ylabel("hidden unit")
+    if shown:
+        _distances(axes.ravel()[len(shown)], masks["mask"].sel(variant=shown))
     return figure
+
+
+def _distances(ax: Axes, masks: xr.DataArray) -> None:
+    """Draw how far links of a unit in the middle of the chain reach, a row for each kind."""
+    units, sites = masks.sizes["unit"], masks.sizes["site"]
+    unit = units // 2
+    distance = np.abs(np.arange(sites) - round((unit + 0.5) * sites / units - 0.5))
+    for row, variant in enumerate(masks["variant"].values):
+        linked = distance[masks.sel(variant=variant, unit=unit).values > 0]
+        ax.plot(1 + linked, np.full(len(linked), row), "|", color=VARIANTS[str(variant)][0], ms=5)
+    labels = [VARIANTS[str(variant)][3] for variant in masks["variant"].values]
+    ax.set_yticks(range(len(labels)), labels, fontsize="x-small")
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.set_xscale("log")
+    ax.set_xlim(0.9, sites)
+    round_ticks(ax.xaxis)
+    ax.set_xlabel(f"1 + distance from unit {unit}")
