@@ -25,10 +25,12 @@ from psiprune.experiments.figures.masks import (
     plot_scaling,
 )
 from psiprune.experiments.figures.masks_by_shots import plot_shots
-from psiprune.experiments.figures.masks_by_size import parameters_needed, plot_needed
+from psiprune.experiments.figures.masks_by_size import plot_learnability, plot_needed
+from psiprune.experiments.figures.masks_by_time import plot_times
 from psiprune.experiments.links import links_by_length
 from psiprune.experiments.mask_kinds import constructed_mask
 from psiprune.experiments.masks_rbms import REWIRING, Family, pruning_counts
+from psiprune.experiments.needed import Criterion, growth, needed, needed_by_size
 from psiprune.experiments.problem import Problem
 from psiprune.experiments.recording import final_measures
 from psiprune.experiments.stopwatch import FILE, Stopwatch
@@ -105,7 +107,8 @@ def test_the_dataset_is_labelled(run: Path, masks: xr.Dataset) -> None:
     assert (masks["processor_seconds"].notnull() == masks["kl"].notnull()).all()
     assert (masks["processor_seconds"].where(masks["kl"].notnull(), 1.0) > 0).all()
     kept = read_dataset(run / "masks.nc", "masks")
-    assert tiny.raw(kept) == tiny.raw(masks.drop_vars("processor_seconds"))
+    assert tiny.raw(kept) == tiny.raw(masks)
+    np.testing.assert_array_equal(kept["processor_seconds"], masks["processor_seconds"])
 
 
 def test_each_seed_has_its_shots(run: Path) -> None:
@@ -226,11 +229,51 @@ def test_parameters_needed_for_a_divergence() -> None:
         {"field": [1.0], "variant": ["dense", "nearest"], "width": [2, 4], "count": [8, 18, 38]},
         {"coupling": 1.0, "sites": 40},
     )
-    found = parameters_needed(run, 1.0, 1e-4)
+    found = needed(run, 1.0, Criterion("kl", 1e-4, "parameters"))
     assert np.isnan(found["dense"])
     # In the logarithms 4e-3 is halfway, of two hidden units; four reach it at 20.
     assert found["mps"] == pytest.approx(200)
     assert found["nearest"] == pytest.approx(20)
+
+
+def grown(sites: int, per: float) -> xr.Dataset:
+    """Dense RBMs of 2 and 4 hidden units, and masks: the energy is good enough from 4 units on."""
+    counts = [2 * sites, round(per * sites * np.log(sites)), 4 * sites]
+    bias = np.full((1, 1, 2, 2, 3), np.nan)
+    bias[..., 0, 0, 0], bias[..., 1, 0, 2], bias[..., 1, 1, 1] = 0.004, 0.001, 0.001
+    dims = ("field", "seed", "width", "variant", "count")
+    return xr.Dataset(
+        {
+            "energy_bias": (dims, bias),
+            "kl": (dims, 1e-4 * sites * bias / 1e-3),
+            "weights_kept": (dims, np.where(np.isnan(bias), np.nan, counts)),
+        },
+        {"field": [1.0], "variant": ["dense", "scale-free"], "width": [2, 4], "count": counts},
+        {"coupling": 1.0, "sites": sites},
+    )
+
+
+def test_how_the_weights_needed_grow_with_the_size() -> None:
+    runs = [grown(sites, 10.0) for sites in (40, 10, 20)]
+    found = needed_by_size([*runs, grown(10, 9.0)], 1.0, Criterion("energy_bias", 2e-3))
+    # The error falls fourfold from 2 to 4 units, so it is half as large at the mean logarithm.
+    assert found["dense"] == pytest.approx({n: 2 * 2**0.5 * n for n in (10, 20, 40)})
+    fit = growth(found["dense"])
+    assert (fit.exponent, fit.factor) == pytest.approx((1.0, 8**0.5))
+    assert fit.error == pytest.approx(0.0, abs=1e-9)
+    assert found["scale-free"][10] == round(90 * np.log(10))  # of two runs the fewest
+    quadratic = growth({10: 100.0, 20: 440.0, 40: 1600.0})
+    assert quadratic.exponent == pytest.approx(2.0)
+    # Residuals of log 1.1 times (-1, 2, -1) / 3, and distances of log 2 from the mean.
+    assert quadratic.error == pytest.approx((2 / 3) ** 0.5 * np.log(1.1) / (2**0.5 * np.log(2)))
+    assert np.isnan(growth({10: 1.0, 20: 2.0}).error)
+    assert needed_by_size(runs, 2.0, Criterion("energy_bias", 2e-3)) == {}
+    assert needed_by_size(runs, 1.0, Criterion("kl", 1e-5)) == {}
+    axes = plot_learnability(runs).get_axes()
+    for ax in axes:
+        line = next(line for line in ax.lines if line.get_label() == "dense")
+        np.testing.assert_array_equal(line.get_xdata(), [10, 20, 40])
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), [*found["dense"].values()])
 
 
 def test_measures_are_those_of_the_kept_rbms(run: Path, masks: xr.Dataset) -> None:
@@ -328,9 +371,9 @@ def test_a_lost_file_is_made_again(run: Path, masks: xr.Dataset, tmp_path: Path)
     for name in ("h=1/seed-0/2-cluster-6.nc", "h=1/seed-1/2-surgeon-5.nc", "masks.nc"):
         (copy / name).unlink()
     again = pp.run_masks(settings(), copy)
-    changes = "processor_seconds"
-    assert tiny.raw(again.drop_vars(changes)) == tiny.raw(masks.drop_vars(changes))
-    assert again[changes].notnull().sum() == masks[changes].notnull().sum()
+    assert tiny.raw(again) == tiny.raw(masks)
+    seconds = "processor_seconds"
+    assert again[seconds].notnull().sum() == masks[seconds].notnull().sum()
 
 
 class Killed(BaseException):
@@ -362,8 +405,7 @@ def test_a_start_resumes_a_pruning_path(tmp_path: Path, monkeypatch: pytest.Monk
     seconds = again["processor_seconds"].sel(variant="magnitude")
     assert seconds.isnull().all()  # what the killed start took is not known
     assert again["processor_seconds"].sel(variant="scale-free").notnull().any()
-    changes = "processor_seconds"
-    assert tiny.raw(again.drop_vars(changes)) == tiny.raw(unbroken.drop_vars(changes))
+    assert tiny.raw(again) == tiny.raw(unbroken)
     assert tiny.names(run) == tiny.names(tmp_path / "unbroken")
 
 
@@ -390,6 +432,37 @@ def test_what_is_compared_depends_on_the_size() -> None:
     assert large.variants == ("dense", *CONSTRUCTED)
     assert large.counts(100, "cluster") == [300, 500, 1000, 2000]
     assert pp.MasksSettings(sites=200, widths=(200,)).counts(200, "cluster")[0] == 600
+
+
+def test_dense_rbms_may_have_other_numbers_of_hidden_units() -> None:
+    chosen = pp.MasksSettings(hidden=18, dense_widths=(3, 6), kinds=("scale-free",))
+    assert (chosen.mask_widths, chosen.all_widths) == ((18,), (3, 6, 18))
+    assert [chosen.counts(width, "dense") for width in (3, 6, 18)] == [[54], [108], []]
+    masked = [width for width in (3, 6, 18) if chosen.counts(width, "scale-free")]
+    assert masked == [18]
+    # Their training suits their own sizes.
+    large = pp.MasksSettings(sites=400, hidden=400, dense_widths=(10, 20)).for_size()
+    assert (large.train.epochs, large.dense_train) == (400, pp.NaturalGradient())
+    with pytest.raises(ValueError, match=r"dense_widths: 'surgeon' prunes the dense RBM, .*add 9"):
+        pp.MasksSettings(dense_widths=(3,), kinds=("surgeon",))
+    with pytest.raises(ValueError, match=r"dense_widths: .*omit it"):
+        pp.EntanglementSettings(dense_widths=(3, 9))
+
+
+@pytest.mark.slow
+def test_a_run_with_dense_rbms_of_other_sizes(tmp_path: Path) -> None:
+    chosen = settings(dense_widths=(1, 3), kinds=("scale-free",), weights_per_site=(1.5,))
+    masks = pp.run_masks(chosen, tmp_path)
+    contents = contents_of(tmp_path, read_config(tmp_path))
+    assert contents is not None
+    written = {file for file in tiny.names(tmp_path) if file.endswith(".nc")}
+    assert {str(file) for file in contents.files} == written
+    there = masks["kl"].notnull().all(("field", "seed")).stack(rbm=("variant", "width", "count"))
+    assert there["rbm"].values[there.values].tolist() == [
+        ("dense", 1, 4),
+        ("dense", 3, 12),
+        ("scale-free", 2, 6),
+    ]
 
 
 def test_a_pruned_scale_free_rbm_needs_one_to_start_from() -> None:
@@ -459,6 +532,32 @@ def test_figures_show_medians(masks: xr.Dataset) -> None:
     )
     pictures = [ax for ax in plot_masks(masks).get_axes() if ax.images]
     assert len(pictures) == len(KINDS) - 1  # pruned scale-free RBMs have fewer weights
+    rule = plot_masks(masks).get_axes()[len(pictures)]  # of unit 1, at site 2
+    mask = pp.scale_free_mask(4, 2, weights=6)[1]
+    np.testing.assert_array_equal(rule.lines[0].get_xdata(), 1 + np.abs(np.arange(4) - 2)[mask])
+
+
+def test_a_mask_without_a_dense_rbm_of_its_size_is_compared_with_the_best(
+    masks: xr.Dataset,
+) -> None:
+    other = masks.reindex(width=[1, 2, 3], count=[4, 5, 6, 8, 12])
+    dense = {4: 0.3, 12: 0.1}
+    for count, kl in dense.items():
+        other["kl"].loc[{"variant": "dense", "width": count // 4, "count": count}] = kl
+    other["kl"].loc[{"variant": "dense", "width": 2}] = np.nan
+    rows = table_numbers("masks", other)["masks"]["h=1"]["rows"]
+    (row,) = (row for row in rows if (row["variant"], row["count"]) == ("scale-free", 6))
+    found = other["kl"].sel(field=1.0, width=2, variant="scale-free", count=6)
+    assert row["against_dense"]["ratio"] == pytest.approx(float(found.median()) / 0.1)
+    assert row["dense_kl"] == 0.1
+    axes = panels(plot_budget(other))
+    assert len(axes) == 2  # of two hidden units, each with both dense RBMs
+    for ax, along in ((axes[0], 1.0), (plot_scaling([other]).get_axes()[0], 4.0)):
+        line = next(line for line in ax.lines if line.get_label() in ("dense", "N = 4"))
+        expected = [[count / along, kl / along] for count, kl in dense.items()]
+        np.testing.assert_allclose(np.asarray(line.get_xydata()), expected)
+    (ax,) = panels(plot_correlations(other))
+    assert "scale-free" in {str(bar.get_label()) for bar in ax.containers}
 
 
 def test_the_figure_against_shots_has_the_best_rbm_of_each_kind(masks: xr.Dataset) -> None:
@@ -479,6 +578,23 @@ def test_the_figure_against_shots_has_the_best_rbm_of_each_kind(masks: xr.Datase
     np.testing.assert_allclose(lines["scale-free"][:, 1], least)
     assert {text.get_text() for text in ax.texts} <= {"5", "6"}
     assert len(ax.texts) == 2
+
+
+def test_the_figure_against_time_has_the_least_kl_so_far(masks: xr.Dataset) -> None:
+    longer = masks.assign(processor_seconds=10 * masks["processor_seconds"], kl=masks["kl"] * 0.5)
+    (ax,) = plot_times([longer, masks, masks.assign_attrs(shots=3)]).get_axes()
+    lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in ax.lines}
+    assert {"dense", "scale-free", "windows", *PRUNED_LABELS} <= set(lines)
+    kl, seconds = (
+        masks[name].sel(field=1.0, width=2, variant="scale-free", count=[5, 6]).median("seed")
+        for name in ("kl", "processor_seconds")
+    )
+    order = np.argsort(seconds.values)
+    least = np.minimum.accumulate([*kl.values[order], *0.5 * kl.values[order]])
+    along = [*seconds.values[order], *10 * seconds.values[order]]
+    np.testing.assert_allclose(lines["scale-free"], np.column_stack([along, least]))
+    (ax,) = plot_times([masks.drop_vars("processor_seconds")]).get_axes()
+    assert not ax.lines
 
 
 def test_figures_of_kinds_that_choose_no_links(masks: xr.Dataset) -> None:

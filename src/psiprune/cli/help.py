@@ -25,7 +25,8 @@ GROUPS = {
         *("--c6", "--length", "--width"),
     ),
     "Model": (
-        *("--hidden", "--mask", "--initial", "--scale-free", "--kinds", "--widths", "--bonds"),
+        *("--hidden", "--mask", "--initial", "--scale-free", "--kinds", "--widths"),
+        *("--dense-widths", "--bonds"),
         *("--weights-per-site", "--weights", "--near", "--ratio", "--exponent"),
     ),
     "Pruning": (

@@ -79,10 +79,9 @@ def _masks(numbers: Numbers, _: xr.Dataset) -> str:
     best = min(
         (row for row in rows if row["variant"] != "dense"), key=lambda row: row["kl"]["median"]
     )
-    (dense,) = (row for row in rows if row["variant"] == "dense" and row["width"] == best["width"])
     return (
         f"least KL of a mask: {number(best['kl']['median'], '.2g')} nat by {best['variant']}, "
-        f"{best['count']} weights (dense: {number(dense['kl']['median'], '.2g')})"
+        f"{best['count']} weights (dense: {number(best['dense_kl'], '.2g')})"
     )
 
 

@@ -43,3 +43,8 @@ class EntanglementSettings(MasksSettings):
         super()._check_together()
         if self.cut is not None and self.cut >= self.sites:
             raise ValueError(f"cut: must be less than sites = {self.sites}, found {self.cut}")
+        if self.dense_widths is not None and set(self.dense_widths) != set(self.mask_widths):
+            raise ValueError(
+                "dense_widths: pruned RBMs are compared with dense ones of as many hidden units, "
+                f"{self.mask_widths}, found {self.dense_widths}; omit it"
+            )

@@ -67,11 +67,11 @@ def run_masks(
         A dataset over field, seed, width (number of hidden units), variant and count (number of
         weights) with kl, infidelity, energy, abs_magnetization, correlation, ...; `_error` where
         they are sampled, above 20 sites, else 0; links and possible_links over length, see
-        `links_by_length`; and processor_seconds, which is not in masks.nc as it differs from run
-        to run. NaN where there is no such RBM. energy_reference, ... are those
-        of the exact state; mps_kl, ... over field and bond those of the exact state truncated to a
-        bond dimension. mask over variant, unit and site has the masks of the first field and seed
-        with the most hidden units and the most weights.
+        `links_by_length`; and processor_seconds of its training, with all that it starts from,
+        which differs from run to run. NaN where there is no such RBM. energy_reference, ... are
+        those of the exact state; mps_kl, ... over field and bond those of the exact state truncated
+        to a bond dimension. mask over variant, unit and site has the masks of the first field and
+        seed with the most hidden units and the most weights.
 
     Raises:
         InputError: the folder belongs to another run, or a file in it is damaged.
@@ -124,7 +124,7 @@ def compare_masks(
         dataset = _assembled(settings, problems, members, pieces, watch)
         if add is not None:
             dataset = add(dataset, problems)
-        write_dataset(run / f"{name}.nc", dataset.drop_vars("processor_seconds"), name)
+        write_dataset(run / f"{name}.nc", dataset, name)
     return dataset
 
 
@@ -163,7 +163,7 @@ def _assembled(
     for name, dimensions in {"energy": (), **OBSERVED}.items():
         values = np.array([getattr(observables, name).value for observables in truth])
         dataset[f"{name}_reference"] = (("field", *dimensions), values)
-    width = settings.all_widths[-1]
+    width = settings.mask_widths[-1]
     shown = max(n for name in settings.variants[1:] for n in settings.counts(width, name))
     masks = np.zeros((len(settings.variants), width, settings.sites), np.uint8)
     for k, variant in enumerate(settings.variants):

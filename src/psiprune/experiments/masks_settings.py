@@ -66,6 +66,11 @@ class MasksSettings(EnsembleSettings):
         default=(),
         description="further numbers of hidden units, compared separately",
     )
+    dense_widths: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="numbers of hidden units of the dense RBMs (default: those of the masks)",
+    )
     weights_per_site: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         default=(3.0, 5.0, 10.0, 20.0),
         min_length=1,
@@ -94,7 +99,7 @@ class MasksSettings(EnsembleSettings):
     )
     measure: MeasureSettings = Field(default_factory=MeasureSettings)
 
-    @field_validator("widths", "weights_per_site", "kinds", "bonds")
+    @field_validator("widths", "dense_widths", "weights_per_site", "kinds", "bonds")
     @classmethod
     def _distinct(cls, values: tuple[object, ...] | None) -> tuple[object, ...] | None:
         # Each value names files or an entry of the table.
@@ -103,9 +108,14 @@ class MasksSettings(EnsembleSettings):
         return values
 
     @property
+    def mask_widths(self) -> tuple[int, ...]:
+        """Numbers of hidden units of the RBMs with a mask, in increasing order."""
+        return tuple(sorted({self.hidden_units, *self.widths}))
+
+    @property
     def all_widths(self) -> tuple[int, ...]:
         """All numbers of hidden units, in increasing order."""
-        return tuple(sorted({self.hidden_units, *self.widths}))
+        return tuple(sorted({*self.mask_widths, *(self.dense_widths or ())}))
 
     @property
     def positions(self) -> NDArray[np.float64] | None:
@@ -120,7 +130,7 @@ class MasksSettings(EnsembleSettings):
         if kinds is None and self.positions is not None:
             kinds = _LATTICE
         elif kinds is None:
-            width = max(self.all_widths)
+            width = max(self.mask_widths)
             small = min(self.sites, width) <= EXACT_GRADIENT_UNITS
             small = small and (self.sites + 1) * (width + 1) - 1 <= FISHER_PARAMETERS
             kinds = (*_CHAIN, *SCORED, *PRUNED) if small else _CHAIN
@@ -132,7 +142,9 @@ class MasksSettings(EnsembleSettings):
         """Return the numbers of weights of a variant with so many hidden units, least first."""
         dense = self.sites * width
         if variant == DENSE:
-            return [dense]
+            return [dense] if width in (self.dense_widths or self.mask_widths) else []
+        if width not in self.mask_widths:
+            return []
         from psiprune.experiments.mask_kinds import least_weights  # loads xarray
 
         least = least_weights(variant, width, self.sites)
@@ -142,8 +154,10 @@ class MasksSettings(EnsembleSettings):
 
     def _sized(self, name: str, method: Method | MethodBySize) -> Method:
         """Return a method as it is or by size, where a mask leaves few enough parameters."""
-        width, weights = max(self.all_widths), None
-        if name != "dense_train" and min(self.sites, width) > EXACT_GRADIENT_UNITS:
+        if name == "dense_train":
+            return method.for_size(self.sites, max(self.dense_widths or self.mask_widths))
+        width, weights = max(self.mask_widths), None
+        if min(self.sites, width) > EXACT_GRADIENT_UNITS:
             if isinstance(method, NaturalGradient):
                 return method
             # The natural gradient, also where it could not train all weights.
@@ -152,7 +166,7 @@ class MasksSettings(EnsembleSettings):
 
     def _check_together(self) -> None:
         super()._check_together()
-        for width in self.all_widths:
+        for width in self.mask_widths:
             dense = self.sites * width
             counts = sorted({n for name in self.variants[1:] for n in self.counts(width, name)})
             if not counts:
@@ -168,6 +182,12 @@ class MasksSettings(EnsembleSettings):
                         f"kinds: '{kind}' needs a layer of at most {EXACT_GRADIENT_UNITS} units, "
                         f"found {self.sites} sites and {width} hidden units; omit it"
                     )
+            dense_start = {"magnitude", "surgeon"} & set(self.variants)
+            if dense_start and not self.counts(width, DENSE):
+                raise ValueError(
+                    f"dense_widths: '{min(dense_start)}' prunes the dense RBM, but there is none "
+                    f"with {width} hidden units; add {width}"
+                )
             biases = self.sites + width
             start = {"surgeon": dense, SCALE_FREE_SURGEON: counts[-1]}
             for kind in start.keys() & set(self.variants):

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from psiprune.core.exceptions import InputError
 from psiprune.core.statistics import band
 from psiprune.experiments.figures.masks_by_shots import plot_shots
+from psiprune.experiments.figures.masks_by_time import plot_times
 from psiprune.experiments.tables import observable_losses
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.provenance import facts_of
@@ -77,6 +78,11 @@ _SHOTS = (
     "Line plots of KL divergence against the number of shots, a panel for each size and field: for "
     "each kind of mask, and for dense RBMs, the numbers of weights and hidden units of lowest "
     "median. The numbers beside the points are the weights of the best mask.",
+)
+_TIMES = (
+    "KL against processor time",
+    "Line plots of KL divergence against the processor time of training, a panel for each size and "
+    "field: for each kind of mask, and for dense RBMs, the least median in at most so much time.",
 )
 #: Title, and the RBMs of each point, by experiment.
 _ABOUT: Mapping[str, tuple[str, str]] = {
@@ -162,6 +168,8 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     ]
     if len({run.attrs["shots"] for run in masks}) > 1:
         figures["shots"] = plot_shots(masks)
+    if len({(run.attrs["train"], run.attrs["dense_train"]) for run in masks}) > 1:
+        figures["times"] = plot_times(masks)
     if figures:
         save_figures(figures, root / "figures")
     runs = {point.last.key for point in points if isinstance(point, Run)}
@@ -192,8 +200,8 @@ def _about(figure: str) -> tuple[str, str]:
     """Return title and description of a figure by its name."""
     if figure in _FIGURES:
         return _FIGURES[figure][1:]
-    if figure == "shots":
-        return _SHOTS
+    if figure in (about := {"shots": _SHOTS, "times": _TIMES}):
+        return about[figure]
     name = figure.removeprefix("observable_")
     return f"{name} through pruning", (
         f"Small line plots of the largest distance of {name} from that of the state against the "
@@ -235,7 +243,8 @@ def sweep_report(
         points: number of points in the grid.
         done: number of these that are done.
         failures: of the last call of `sweep`.
-        figures: prunable, phases, multiples, and each observable of `figures_of`; shots of masks.
+        figures: prunable, phases, multiples, and each observable of `figures_of`; shots and times
+            of masks.
         provenance: versions, machine and configuration.
         experiment: its name in the configuration.
         finals: result of `final_values` for complete runs.

@@ -1,30 +1,40 @@
-"""Figure of masks made before training: parameters needed against the number of sites."""
+"""Figures of masks made before training: parameters needed against the number of sites."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from psiprune.experiments.figures.mask_variants import MOST, SCALED, VARIANTS
+from psiprune.experiments.needed import MPS, Criterion, growth, needed_by_size
 from psiprune.reporting.figures import (
     BLACK,
+    GREY,
     faint_grid,
     fill_legend,
+    legend_below,
     legend_rows,
     log_y,
+    panel_grid,
     round_ticks,
 )
 from psiprune.reporting.style import styled
 
-Float64 = NDArray[np.float64]
 #: Kinds of each row of panels.
 _ROWS = (
-    ("mps", "dense", *(name for name in SCALED[1:] if "surgeon" not in name and name != "cluster")),
-    ("mps", "scale-free", "cluster", *(name for name in SCALED if "surgeon" in name)),
+    (MPS, "dense", *(name for name in SCALED[1:] if "surgeon" not in name and name != "cluster")),
+    (MPS, "scale-free", "cluster", *(name for name in SCALED if "surgeon" in name)),
+)
+#: What an RBM must reach to count as trained, and how a figure calls it. The second is like that
+#: of Sehayek et al., Phys. Rev. B 100, 195125 (2019).
+CRITERIA = (
+    (Criterion("kl", 1e-3), "KL / N ≤ 0.001 nat"),
+    (Criterion("energy_bias", 2e-3), "|ΔE/E| ≤ 0.002"),
 )
 
 
@@ -38,21 +48,20 @@ def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
     measured reaches the limit.
     """
     ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
-    runs = sorted(runs, key=lambda run: int(run.attrs["sites"]))
-    sites = [int(run.attrs["sites"]) for run in runs]
-    points = [[parameters_needed(run, ratio, limit) for run in runs] for ratio in ratios]
-    there = {name for column in points for each in column for name in each if each[name] > 0}
-    kinds = [name for name in ("mps", *SCALED) if name in there]
+    sites = sorted({int(run.attrs["sites"]) for run in runs})
+    criterion = Criterion("kl", limit, "parameters")
+    points = [needed_by_size(runs, ratio, criterion) for ratio in ratios]
+    kinds = [name for name in (MPS, *SCALED) if any(name in column for column in points)]
     rows = [[name for name in kinds if name in row] for row in _ROWS]
     rows = [row for row in rows if len(row) > 1] if len(kinds) > MOST else [kinds]
     figure, axes, words = legend_rows(len(ratios), [4] * len(rows), height=1.5)
-    looks = {"mps": (BLACK, "D", "--", "MPS, the exact state truncated"), **VARIANTS}
+    looks = {MPS: (BLACK, "D", "--", "MPS, the exact state truncated"), **VARIANTS}
     for column, ratio, found in zip(axes.T, ratios, points, strict=True):
         column[0].set_title(f"h = {ratio:g} J")
         for ax, names in zip(column, rows, strict=True):
             for name in names:
                 color, marker, line, label = looks[name]
-                values = [each.get(name, np.nan) for each in found]
+                values = [found.get(name, {}).get(n, np.nan) for n in sites]
                 if np.isfinite(values).any():
                     style = {"color": color, "marker": marker, "label": label}
                     ax.plot(sites, values, ls=line or "-", **style)
@@ -68,36 +77,49 @@ def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
     return figure
 
 
-def parameters_needed(run: xr.Dataset, ratio: float, limit: float) -> dict[str, float]:
-    """Return the parameters that each kind needs, see `plot_needed`.
+@styled
+def plot_learnability(runs: Sequence[xr.Dataset]) -> Figure:
+    """Draw the weights needed for each of `CRITERIA` against the number of sites, and fits.
 
-    The fewest over the numbers of hidden units; NaN where no RBM reaches the limit, and nothing of
-    fields that the run does not have.
+    A column for each h/J of the first run. Medians over seeds, between two measured numbers by
+    interpolation of the logarithms; lines are powers of N, fitted to three sizes or more. Dotted
+    lines grow as N^2 and as N log N. There is no point where no number of weights measured meets
+    the criterion.
     """
-    (here,) = np.nonzero(np.isclose(run["field"] / run.attrs["coupling"], ratio))
-    needed: dict[str, float] = {}
-    for one in (run.isel(field=field) for field in here):
-        needed["mps"] = _first(one["mps_parameters"].values, one["mps_kl"].values, one, limit)
-        for variant in one["variant"].values:
-            of_kind = one[["kl", "parameters"]].sel(variant=variant).median("seed")
-            each = [
-                _first(of_width["parameters"].values, of_width["kl"].values, one, limit)
-                for of_width in (of_kind.sel(width=width) for width in one["width"].values)
-            ]
-            needed[str(variant)] = min(each, key=lambda value: np.nan_to_num(value, nan=np.inf))
-    return needed
+    ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
+    sites = sorted({int(run.attrs["sites"]) for run in runs})
+    count = len(CRITERIA) * len(ratios)
+    figure, axes = panel_grid(count, len(ratios), 1.5, "", sharex=True, sharey="row")
+    for row, (criterion, label) in zip(axes, CRITERIA, strict=True):
+        row[0].set_ylabel(f"weights needed,\n{label}")
+        for ax, ratio in zip(row, ratios, strict=True):
+            found = needed_by_size(runs, ratio, criterion)
+            for name in (name for name in SCALED if name in found):
+                color, marker, line, kind = VARIANTS[name]
+                style: dict[str, Any] = {"ls": "none", "color": color, "label": kind}
+                ax.plot([*found[name]], [*found[name].values()], marker, **style)
+                if len(found[name]) > 2:
+                    fit = growth(found[name])
+                    along = np.array(sites, float)
+                    ax.plot(along, fit.factor * along**fit.exponent, line or "-", color=color)
+            _guides(ax, sites, found)
+            ax.set_xscale("log")
+            log_y(ax)
+            faint_grid(ax)
+    for ax, ratio in zip(axes[-1], ratios, strict=True):
+        ax.set_xlabel(f"sites N at h = {ratio:g} J")
+        ax.set_xticks(sites, [str(n) for n in sites])
+        ax.set_xticks([], minor=True)
+    fullest = max(axes.ravel(), key=lambda ax: len(ax.get_legend_handles_labels()[1]))
+    legend_below(figure, fullest, columns=3)
+    return figure
 
 
-def _first(parameters: Float64, kl: Float64, run: xr.Dataset, limit: float) -> float:
-    """Return the parameters from which KL per site is at most the limit, NaN if it never is."""
-    there = np.isfinite(kl)
-    order = np.argsort(parameters[there])
-    x, y = parameters[there][order], kl[there][order] / run.attrs["sites"]
-    (good,) = np.nonzero(y <= limit)
-    if not len(good):
-        return float("nan")
-    k = good[0]
-    if k == 0:
-        return float(x[0])
-    logs = np.log([limit, *np.maximum(y[[k, k - 1]], 1e-3 * limit)])
-    return float(np.exp(np.interp(logs[0], logs[1:], np.log(x[[k, k - 1]]))))
+def _guides(ax: Axes, sites: Sequence[int], found: Mapping[str, Mapping[int, float]]) -> None:
+    """Draw N^2 and N log N from the least point on."""
+    if not found:
+        return
+    along = np.geomspace(sites[0], sites[-1], 20)
+    least = min(value for of_kind in found.values() for value in of_kind.values())
+    for values, dots in ((along**2, (0, (1, 1))), (along * np.log(along), (0, (1, 3)))):
+        ax.plot(along, least * values / values[0], ls=dots, lw=0.8, color=GREY)
