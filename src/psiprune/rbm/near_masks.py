@@ -16,6 +16,8 @@ from psiprune.data.shots import ShotsLike, as_shots, without_readout_error
 from psiprune.rbm.geometry import geometry_of
 from psiprune.rbm.masks import Mask, check_connected_weights, mask_of, sorted_links
 
+#: Fraction of the links of a unit that are far ones, where a caller gives their total only.
+FAR = 0.4
 _DECIMALS = 12  # correlations that are equal but for rounding errors must tie
 
 

@@ -180,27 +180,32 @@ def resolve_settings(settings: ReconstructSettings, shots: Shots) -> Reconstruct
             f"{shots.source}: has the checksum {digest[:12]}..., but shots_sha256 is "
             f"{str(settings.shots_sha256)[:12]}...; give the shots of that run, or omit it"
         )
-    settings = with_readout_checksum(settings, shots)
+    settings = with_checksums(settings, shots)
     resolved = {"shots_sha256": digest, "held_out": settings.held_out_of(len(shots))}
     return settings.for_sites(shots.sites).model_copy(update=resolved)
 
 
-def with_readout_checksum(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
-    """Return the settings with the checksum of the readout errors of the shots, None without any.
+def with_checksums(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
+    """Return the settings with the checksums of readout errors and positions, None without any.
 
     Raises:
         InputError: the settings have another one.
     """
-    readout = shots.readout
-    digest = None if readout is None else readout.full_digest
-    if settings.readout_sha256 not in (None, digest):
-        found = "no readout errors" if digest is None else f"readout errors {digest[:12]}..."
-        raise InputError(
-            f"{shots.source}: has {found}, but readout_sha256 is "
-            f"{str(settings.readout_sha256)[:12]}...; give the readout errors of that run, or omit "
-            "it"
-        )
-    return settings.model_copy(update={"readout_sha256": digest})
+    readout, places = shots.readout, shots.positions
+    where = None if places is None else hashlib.sha256(places.tobytes()).hexdigest()
+    digests = {
+        "readout_sha256": None if readout is None else readout.full_digest,
+        "positions_sha256": where,
+    }
+    for (name, digest), what in zip(digests.items(), ("readout errors", "positions"), strict=True):
+        given = getattr(settings, name)
+        if given not in (None, digest):
+            found = f"no {what}" if digest is None else f"{what} {digest[:12]}..."
+            raise InputError(
+                f"{shots.source}: has {found}, but {name} is {given[:12]}...; give the {what} of "
+                "that run, or omit it"
+            )
+    return settings.model_copy(update=digests)
 
 
 def load_observables(
