@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from psiprune.experiments.figures.mask_variants import MOST, SCALED, VARIANTS
 from psiprune.reporting.figures import (
     BLACK,
+    GREY,
     faint_grid,
     fill_legend,
     legend_rows,
@@ -23,7 +24,10 @@ from psiprune.reporting.style import styled
 Float64 = NDArray[np.float64]
 #: Kinds of each row of panels.
 _ROWS = (
-    ("mps", "dense", *(name for name in SCALED[1:] if "surgeon" not in name and name != "cluster")),
+    (
+        *("mps", "mps-parity", "dense"),
+        *(name for name in SCALED[1:] if "surgeon" not in name and name != "cluster"),
+    ),
     ("mps", "scale-free", "cluster", *(name for name in SCALED if "surgeon" in name)),
 )
 
@@ -33,20 +37,24 @@ def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
     """Draw the parameters needed for a KL per site of at most `limit` against the number of sites.
 
     A column for each h/J of the first run, a row for each group of kinds. Free parameters of MPS,
-    the exact state truncated, and of RBMs with biases, medians over seeds, between two measured
-    numbers by interpolation of the logarithms. There is no point where no number of parameters
-    measured reaches the limit.
+    the exact state truncated, in all and with tensors that conserve parity, and of RBMs with
+    biases, medians over seeds, between two measured numbers by interpolation of the logarithms.
+    There is no point where no number of parameters measured reaches the limit.
     """
     ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
     runs = sorted(runs, key=lambda run: int(run.attrs["sites"]))
     sites = [int(run.attrs["sites"]) for run in runs]
     points = [[parameters_needed(run, ratio, limit) for run in runs] for ratio in ratios]
     there = {name for column in points for each in column for name in each if each[name] > 0}
-    kinds = [name for name in ("mps", *SCALED) if name in there]
+    kinds = [name for name in ("mps", "mps-parity", *SCALED) if name in there]
     rows = [[name for name in kinds if name in row] for row in _ROWS]
     rows = [row for row in rows if len(row) > 1] if len(kinds) > MOST else [kinds]
     figure, axes, words = legend_rows(len(ratios), [4] * len(rows), height=1.5)
-    looks = {"mps": (BLACK, "D", "--", "MPS, the exact state truncated"), **VARIANTS}
+    looks = {
+        "mps": (BLACK, "D", "--", "MPS, the exact state truncated"),
+        "mps-parity": (GREY, "D", ":", "MPS with parity"),
+        **VARIANTS,
+    }
     for column, ratio, found in zip(axes.T, ratios, points, strict=True):
         column[0].set_title(f"h = {ratio:g} J")
         for ax, names in zip(column, rows, strict=True):
@@ -77,7 +85,9 @@ def parameters_needed(run: xr.Dataset, ratio: float, limit: float) -> dict[str, 
     (here,) = np.nonzero(np.isclose(run["field"] / run.attrs["coupling"], ratio))
     needed: dict[str, float] = {}
     for one in (run.isel(field=field) for field in here):
-        needed["mps"] = _first(one["mps_parameters"].values, one["mps_kl"].values, one, limit)
+        for name, count in (("mps", "mps_parameters"), ("mps-parity", "mps_parity_parameters")):
+            if count in one and one[count].notnull().all():
+                needed[name] = _first(one[count].values, one["mps_kl"].values, one, limit)
         for variant in one["variant"].values:
             of_kind = one[["kl", "parameters"]].sel(variant=variant).median("seed")
             each = [
