@@ -165,7 +165,8 @@ def masks_command(
         config: TOML file of settings, such as a run's config.toml; options given here take
             precedence
         others: folders of finished runs, of other sizes for example, to draw in scaling.png too,
-            and in needed.png, the parameters needed for a KL of 10^-4 per site
+            and in needed.png, the parameters needed for a KL of 10^-4 per site; with other numbers
+            of shots also in shots.png
     """
     chosen = _chosen(MasksSettings, settings, model, config)
     from psiprune.io.netcdf import read_dataset
@@ -173,15 +174,19 @@ def masks_command(
     finished = [read_dataset(folder / "masks.nc", "masks") for folder in others]
 
     def draw(module: Any, masks: Any) -> Mapping[str, Any]:
+        from psiprune.experiments.figures.masks_by_shots import plot_shots
         from psiprune.experiments.figures.masks_by_size import plot_needed
 
+        runs = [masks, *finished]
+        by_shots = len({run.attrs["shots"] for run in runs}) > 1
         return {
             "budget": module.plot_budget(masks),
-            "scaling": module.plot_scaling([masks, *finished]),
+            "scaling": module.plot_scaling(runs),
             "correlations": module.plot_correlations(masks),
             "links": module.plot_links(masks),
             "masks": module.plot_masks(masks),
-            **({"needed": plot_needed([masks, *finished])} if finished else {}),
+            **({"needed": plot_needed(runs)} if finished else {}),
+            **({"shots": plot_shots(runs)} if by_shots else {}),
         }
 
     run_experiment("masks", chosen, out, draw, json)
