@@ -43,9 +43,12 @@ def test_nearest_sites_of_a_lattice() -> None:
 
 
 def test_far_links_follow_the_power_law() -> None:
-    """Chi-squared of one far link of each of the 2,000 units of a site, p above 1e-4."""
+    """Chi-squared of one far link of each of 2,000 units of a site, p above 1e-4.
+
+    The site is in the middle; its other 2,000 units are their mirror images.
+    """
     options: dict[str, Any] = {"links": 3, "far": 1, "exponent": 2.0, "positions": np.arange(9)}
-    mask = nearest_mask(9, 18_000, **options)[4 * 2000 : 5 * 2000]
+    mask = nearest_mask(9, 36_000, **options)[4 * 4000 : 4 * 4000 + 2000]
     assert mask[:, 3:6].all()
     assert (mask.sum(axis=1) == 4).all()
     far = mask.sum(axis=0)[[0, 1, 2, 6, 7, 8]]
@@ -53,6 +56,19 @@ def test_far_links_follow_the_power_law() -> None:
         weight = np.array([4.0, 3.0, 2.0, 2.0, 3.0, 4.0]) ** -exponent
         p = scipy.stats.chisquare(far, 2000 * weight / weight.sum()).pvalue
         assert (p > 1e-4) == right
+
+
+@pytest.mark.parametrize("length", [4, 5])
+def test_masks_of_a_lattice_are_their_own_mirror_images(length: int) -> None:
+    """Also of an odd number of sites, whose middle unit is its own image."""
+    positions = pp.lattice_positions("square", length, length)
+    for near, far in ((3, 2), (5, 0), (9, 6)):
+        mask = nearest_mask(length**2, links=near, far=far, positions=positions)
+        np.testing.assert_array_equal(mask, mask[::-1, ::-1])
+        assert (mask.sum(axis=1) == near + far).all()
+    bent = positions + 0.1 * np.eye(length**2, 2)
+    mask = nearest_mask(length**2, links=3, far=2, positions=bent)
+    assert (mask != mask[::-1, ::-1]).any()
 
 
 def test_all_masks_are_connected() -> None:

@@ -248,7 +248,8 @@ def test_an_excited_state_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_limits_are_inclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     rotations: list[Rotation | None] = []
 
-    def found(unit: Hamiltonian, _: int, __: float, rotation: Rotation | None) -> MPS:
+    def found(unit: Hamiltonian, *given: Any) -> MPS:
+        rotation: Rotation | None = given[2]
         rotations.append(rotation)
         exact = lowest_states(unit)
         return replace(mps_from_vector(exact.vector), energy=exact.energy, energy_variance=0.0)
@@ -273,9 +274,19 @@ def test_a_mixer_is_an_option_of_tenpy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(dmrg, "TwoSiteDMRGEngine", made)
     model = IsingChain(sites=4, longitudinal_field=0.5).hamiltonian()
-    monkeypatch.setattr(pauli_dmrg, "VARIANCE_TOLERANCE", -1.0)
-    pauli_dmrg._dmrg(model, 20, 1e-10, None)
+    pauli_dmrg._dmrg(model, 20, 1e-10, None, -1.0)
     assert mixers == [None, True]
+
+
+def test_a_larger_variance_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pauli_dmrg, "DIAGONALISED_SITES", 1)
+    model = IsingChain(sites=6, longitudinal_field=0.1)
+    with pytest.raises(pp.ConvergenceError, match=r"limit 1e-10\); raise max_bond"):
+        pp.ground_state(model, 2, progress=False)
+    state = pp.ground_state(model, 2, max_variance=1e-3, progress=False)
+    assert 1e-10 < state.energy_variance / state.energy**2 <= 1e-3
+    with refuses("max_variance", "above 0", 0):
+        pp.ground_state(model, max_variance=0)
 
 
 def test_gaps_at_the_limit() -> None:

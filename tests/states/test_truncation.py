@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import psiprune as pp
-from psiprune.states.truncation import truncated_mps
+from psiprune.states.truncation import parity_parameters, truncated_mps
 from refusals import refuses
 
 
@@ -45,3 +45,51 @@ def test_it_is_as_good_as_the_cut_from_the_other_end(bond: int) -> None:
 def test_no_bond_is_refused() -> None:
     with refuses("max_bond", 1, 0):
         truncated_mps(random_state(), 0)
+
+
+def tensors_with_parity(sectors: list[tuple[int, int]], numbers: np.ndarray) -> list[np.ndarray]:
+    """Fill the entries that conserve parity; the physical index is in the X basis."""
+    left, tensors, used = (1, 0), [], 0
+    for right in [*sectors, (1, 0)]:
+        tensor = np.zeros((sum(left), 2, sum(right)))
+        odd = [np.arange(sum(each)) >= each[0] for each in (left, right)]
+        for spin in (0, 1):
+            allowed = (odd[0][:, None] != odd[1]) == bool(spin)
+            tensor[:, spin][allowed] = numbers[used : used + allowed.sum()]
+            used += int(allowed.sum())
+        tensors.append(tensor)
+        left = right
+    return tensors
+
+
+@pytest.mark.parametrize(
+    "sectors", [[(1, 1), (1, 1), (1, 1), (1, 1)], [(1, 1), (2, 1), (1, 2), (1, 1)], [(1, 0)] * 4]
+)
+def test_parameters_with_parity_are_the_dimension_of_the_set(
+    sectors: list[tuple[int, int]],
+) -> None:
+    """The rank of the derivatives of all amplitudes with respect to the entries."""
+    generator = np.random.default_rng(0)
+    numbers = generator.normal(size=200)
+
+    def amplitudes(values: np.ndarray) -> np.ndarray:
+        out = np.ones((1, 1))
+        for tensor in tensors_with_parity(sectors, values):
+            out = np.tensordot(out, tensor, 1)
+        return out.ravel()
+
+    step = 1e-6 * np.eye(len(numbers))
+    each = [(amplitudes(numbers + d) - amplitudes(numbers - d)) / 2e-6 for d in step]
+    rank = np.linalg.matrix_rank(np.array(each), tol=1e-6)
+    hadamard = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
+    in_z = [
+        np.einsum("asb,st->atb", tensor, hadamard)
+        for tensor in tensors_with_parity(sectors, numbers)
+    ]
+    assert parity_parameters(pp.mps_from_tensors(in_z)) == rank
+
+
+def test_a_state_without_parity_has_no_such_number() -> None:
+    assert np.isnan(parity_parameters(random_state()))
+    odd = pp.mps_from_vector(np.array([1.0, 0.5, -0.5, -1.0]))
+    assert parity_parameters(odd) == 2  # as many as odd states of two sites

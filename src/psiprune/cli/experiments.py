@@ -164,9 +164,10 @@ def masks_command(
         out: folder of the run (default: runs/masks-HASH, with the hash of its settings)
         config: TOML file of settings, such as a run's config.toml; options given here take
             precedence
-        others: folders of finished runs, of other sizes or epochs for example, to draw in
+        others: folders of finished runs, of other sizes, shots or epochs for example, to draw in
             scaling.png and times.png too, in needed.png, the parameters needed for a KL of 10^-4
-            per site, and in learnability.png, the weights needed against the number of sites
+            per site, and in learnability.png, the weights needed against the number of sites; with
+            other numbers of shots also in shots.png
     """
     chosen = _chosen(MasksSettings, settings, model, config)
     from psiprune.io.netcdf import read_dataset
@@ -174,11 +175,13 @@ def masks_command(
     finished = [read_dataset(folder / "masks.nc", "masks") for folder in others]
 
     def draw(module: Any, masks: Any) -> Mapping[str, Any]:
+        from psiprune.experiments.figures.masks_by_shots import plot_shots
         from psiprune.experiments.figures.masks_by_size import plot_learnability, plot_needed
         from psiprune.experiments.figures.masks_by_time import plot_times
 
         runs = [masks, *finished]
         of_sizes = {"needed": plot_needed, "learnability": plot_learnability}
+        by_shots = len({run.attrs["shots"] for run in runs}) > 1
         return {
             "budget": module.plot_budget(masks),
             "scaling": module.plot_scaling(runs),
@@ -187,6 +190,7 @@ def masks_command(
             "links": module.plot_links(masks),
             "masks": module.plot_masks(masks),
             **({name: plot(runs) for name, plot in of_sizes.items()} if finished else {}),
+            **({"shots": plot_shots(runs)} if by_shots else {}),
         }
 
     run_experiment("masks", chosen, out, draw, json)

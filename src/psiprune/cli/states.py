@@ -29,6 +29,7 @@ def ground_state_command(
     out: Out,
     model: Annotated[BaseModel | None, Flat] = None,
     max_bond: Int = 200,
+    max_variance: float = 1e-10,
     json: Json = False,
 ) -> None:
     """Find the ground state of a spin model by DMRG, by default of a transverse-field Ising chain.
@@ -36,6 +37,7 @@ def ground_state_command(
     Args:
         out: file to write the state to
         max_bond: largest bond dimension; lattices six sites wide and wider need more
+        max_variance: largest energy variance that is accepted, relative to the energy squared
     """
     from psiprune.states.dmrg import ground_state
     from psiprune.states.one_sign import tested_on
@@ -43,7 +45,7 @@ def ground_state_command(
 
     chosen = chosen_model(model)
     with new_dataset(out):
-        state = ground_state(chosen, max_bond)
+        state = ground_state(chosen, max_bond, max_variance=max_variance)
         state.save(out)
     largest = max(state.bond_dimensions)
     numbers: dict[str, Any] = {"file": str(out), "sites": state.sites, "energy": state.energy}

@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.rbm.masks import NARROWEST, Mask, cluster_mask, random_mask
-from psiprune.rbm.near_masks import nearest_mask
+from psiprune.rbm.near_masks import FAR, nearest_mask
 from psiprune.rbm.scale_free import power_law_mask, scale_free_mask
 
 CLUSTER, RANDOM, SCALE_FREE, POWER_LAW = "cluster", "random", "scale-free", "power-law-"
 NEAREST, TAILS = "nearest", "tails"
-#: Links of a unit of "tails" that are drawn from a power law.
-_FAR = 0.4
 
 
 def constructed_mask(
@@ -39,7 +37,7 @@ def constructed_mask(
     if kind == RANDOM:
         return random_mask(hidden, sites, count, seed)
     if kind in (NEAREST, TAILS):
-        far = round(_FAR * count / hidden) if kind == TAILS else 0
+        far = round(FAR * count / hidden) if kind == TAILS else 0
         return nearest_mask(sites, hidden, weights=count, far=far, seed=seed, positions=positions)
     exponent = float(kind.removeprefix(POWER_LAW))
     return power_law_mask(

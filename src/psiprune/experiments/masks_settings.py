@@ -86,6 +86,15 @@ class MasksSettings(EnsembleSettings):
     bonds: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(2, 3, 4), min_length=1, description="bond dimensions of the MPS"
     )
+    max_bond: int = Field(
+        default=200, ge=1, description="largest bond dimension of the ground states"
+    )
+    max_variance: float | None = Field(
+        default=None,
+        gt=0,
+        description="largest energy variance of the ground state of a model, relative to the "
+        "energy squared (default: 1e-10)",
+    )
     initial: Initial = Field(default="local", description="initial weights of new RBMs")
     train: AnyMethod = Field(
         default_factory=by_size, description="training of RBMs that have a mask"

@@ -21,6 +21,7 @@ _MEDIANS = (
 _MPS: tuple[Column, ...] = (
     ("MPS", "bond", "bond {}".format),
     ("parameters", "parameters", "d"),
+    ("with parity", "parity_parameters", ".0f"),
     ("KL (nat)", "kl", ".2g"),
     ("|m| bias", "abs_magnetization_bias", ".2g"),
 )
@@ -56,7 +57,7 @@ def masks_numbers(masks: xr.Dataset) -> dict[str, Any]:
                 seconds = one.get("processor_seconds")
                 row["seconds"] = None if seconds is None else float(seconds.median())
                 rows.append(row)
-    columns = [f"mps_{name}" for _, name, _ in _MPS[1:]]
+    columns = [name for _, column, _ in _MPS[1:] if (name := f"mps_{column}") in masks]
     mps = masks[columns].to_dataframe()[columns].rename(columns=lambda name: name[len("mps_") :])
     return {
         "masks": {
@@ -92,7 +93,8 @@ def masks_blocks(label: str, masks: xr.Dataset, numbers: Mapping[str, Any]) -> I
             f"{label}, {width} hidden units: medians of {seeds_text(masks)} (16 to 84 %), ratio of "
             f"KL to dense (Wilcoxon p)\n{table(columns, rows, keys=2)}"
         )
-    yield f"{label}, exact state truncated\n{table(_MPS, numbers['mps'])}"
+    shown = [column for column in _MPS if column[1] in numbers["mps"][0]]
+    yield f"{label}, exact state truncated\n{table(shown, numbers['mps'])}"
 
 
 def _exact(masks: xr.Dataset) -> bool:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Float64 = NDArray[np.float64]
 #: Names of exact states truncated to a bond dimension among the kinds of masks.
 MPS = "mps"
+#: The same, counted with tensors that conserve parity.
+MPS_PARITY = "mps-parity"
 
 
 class Criterion(NamedTuple):
@@ -61,8 +63,9 @@ def needed(run: xr.Dataset, ratio: float, criterion: Criterion) -> dict[str, flo
     limit *= run.attrs["sites"] if measure == "kl" else 1
     found: dict[str, float] = {}
     for one in (run.isel(field=field) for field in here):
-        if f"mps_{measure}" in one:
-            found[MPS] = _first(one["mps_parameters"].values, one[f"mps_{measure}"].values, limit)
+        for name, count in ((MPS, "mps_parameters"), (MPS_PARITY, "mps_parity_parameters")):
+            if f"mps_{measure}" in one and count in one and one[count].notnull().all():
+                found[name] = _first(one[count].values, one[f"mps_{measure}"].values, limit)
         for variant in one["variant"].values:
             of_kind = one[[measure, counted]].sel(variant=variant).median("seed")
             # The number of weights of a dense RBM determines that of its hidden units.

@@ -51,7 +51,8 @@ def cached_state(file: Path, settings: EnsembleSettings, field: float) -> MPS:
     """Read the ground state of a field; if its file is missing, compute and write it first."""
     model = settings.model_at(field)
     if not file.exists():
-        ground_state(model).save(file)
+        limits = settings.model_dump(include={"max_bond", "max_variance"})
+        ground_state(model, **limits).save(file)
     state = load_mps(file)
     if state.model != model:
         raise InputError(f"{file}: not the state of this run; delete it")

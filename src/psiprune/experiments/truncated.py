@@ -14,7 +14,7 @@ from psiprune.metrics.divergence import fidelity, kl_divergence
 from psiprune.metrics.measure import relative_error
 from psiprune.metrics.observables import reference_observables
 from psiprune.states.mps import MPS, mps_from_vector
-from psiprune.states.truncation import truncated_mps
+from psiprune.states.truncation import parity_parameters, truncated_mps
 
 
 @single_blas_thread()
@@ -25,9 +25,10 @@ def truncated_states(problems: Sequence[Problem], bonds: Sequence[int]) -> xr.Da
     which are draws of the exact state.
 
     Returns:
-        mps_parameters, mps_kl, mps_infidelity and mps_abs_magnetization_bias over field and bond.
+        mps_parameters, mps_parity_parameters (see `parity_parameters`), mps_kl, mps_infidelity and
+        mps_abs_magnetization_bias over field and bond.
     """
-    names = ("parameters", "kl", "infidelity", "abs_magnetization_bias")
+    names = ("parameters", "parity_parameters", "kl", "infidelity", "abs_magnetization_bias")
     rows = []
     for problem in problems:
         of_shots = np.empty(0)
@@ -37,7 +38,7 @@ def truncated_states(problems: Sequence[Problem], bonds: Sequence[int]) -> xr.Da
             state, kl, overlap = _truncated(problem, bond, of_shots)
             exact = problem.reference.observables.abs_magnetization
             bias = relative_error(exact, reference_observables(state).abs_magnetization)[1]
-            rows.append((state.free_parameters, kl, 1 - overlap, bias))
+            rows.append((state.free_parameters, parity_parameters(state), kl, 1 - overlap, bias))
     shape = (len(problems), len(bonds))
     return xr.Dataset(
         {

@@ -30,7 +30,11 @@ from psiprune.io.work_status import note_kept
 _LOG = logging.getLogger(__name__)
 _LOCK = ".lock"
 #: What settings with checksums are of.
-_CHECKSUMS = {"shots_sha256": "shots", "readout_sha256": "readout errors"}
+_CHECKSUMS = {
+    "shots_sha256": "shots",
+    "readout_sha256": "readout errors",
+    "positions_sha256": "positions",
+}
 #: What a start that was stopped at once, or met a full disk, leaves at most.
 _STOPPED = re.compile(
     r"\.lock(\.[0-9a-f]{8}\.owner)?|\.(config\.toml|\.lock\.[0-9a-f]{8}\.owner)\.[0-9a-f]{8}\.draft"

@@ -18,14 +18,13 @@ from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
+from psiprune.pruning.settings import LINKS
 from psiprune.rbm.masks import Mask
 from psiprune.rbm.model import RBM
 from psiprune.rbm.near_masks import correlation_mask, nearest_mask
 from psiprune.training.methods import MethodLike
 from psiprune.training.train import train
 
-#: Numbers of links of a hidden unit to try: on a square lattice a site and its shells.
-LINKS = (5, 9, 13, 21)
 #: Fewest shots in each of the two parts; fewer give no meaningful error.
 _LEAST = 30
 

@@ -11,6 +11,8 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import MOST_LEVELS
 from psiprune.core.settings import Levels, Settings
 
+#: Numbers of links of a hidden unit to try: on a square lattice a site and its shells.
+LINKS = (5, 9, 13, 21)
 Criterion = Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"]
 
 

@@ -16,6 +16,8 @@ from psiprune.data.shots import ShotsLike, as_shots, without_readout_error
 from psiprune.rbm.geometry import geometry_of
 from psiprune.rbm.masks import Mask, check_connected_weights, mask_of, sorted_links
 
+#: Fraction of the links of a unit that are far ones, where a caller gives their total only.
+FAR = 0.4
 _DECIMALS = 12  # correlations that are equal but for rounding errors must tie
 
 
@@ -35,6 +37,8 @@ def nearest_mask(
     """Return a mask that links each hidden unit to the nearest sites, and to some farther ones.
 
     Of sites at the same distance as the last one, a random choice is taken; with `shells` all are.
+    Where distances stay the same with sites and hidden units reversed, as on a chain and on a
+    lattice in snake order with N hidden units, the random choices do, too.
     Where these links do not connect all units, the shortest that do so are added. With `weights`
     the mask has exactly that number: the longest links are left out, or the shortest missing ones
     are added.
@@ -65,11 +69,11 @@ def nearest_mask(
     check_count("far", far, 0, visible - links)
     exponent = check_number("exponent", exponent, "a number of at least 0", lambda x: x >= 0)
     generator = generator_for(check_seed(seed), Stream.NEAREST_MASK)
-    mask = _least(distance, generator.random(distance.shape), links)
+    mask = _least(distance, _mirrored(generator.random(distance.shape), distance), links)
     if shells:
         mask = distance <= np.where(mask, distance, 0.0).max(axis=1, keepdims=True)
     # The k smallest of E / p, E exponential, are k draws without replacement (Efraimidis 2006).
-    draws = np.log(generator.exponential(size=distance.shape))
+    draws = np.log(_mirrored(generator.exponential(size=distance.shape), distance))
     draws += exponent * np.log(np.maximum(distance, 1.0))
     draws[mask] = np.inf
     mask |= _least(draws, draws, far) & ~mask
@@ -119,6 +123,16 @@ def _correlations(bits: NDArray[np.uint8]) -> NDArray[np.float64]:
     scale = np.where(sigma > 0, sigma, np.inf)
     correlations: NDArray[np.float64] = np.abs(covariance / np.outer(scale, scale))
     return correlations.round(_DECIMALS)
+
+
+def _mirrored(draws: NDArray[np.float64], distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return draws that are the same reversed, if the distances are [unit, site].
+
+    The smaller of two exponential draws is one again, of half the mean, which does not matter.
+    """
+    if (distance != distance[::-1, ::-1]).any():
+        return draws
+    return np.minimum(draws, draws[::-1, ::-1])
 
 
 def _least(keys: NDArray[np.float64], ties: NDArray[np.float64], number: int) -> Mask:

@@ -86,7 +86,10 @@ def _after_failure(checks: Sequence[Check], request: Request) -> Iterator[Step]:
     settings, sites = request.settings, request.sites
     default = settings.defaults().for_sites(sites)
     units, best = settings.units_for(sites), default.units_for(sites)
-    lacks_links = default.scale_free_for(sites) and not settings.scale_free_for(sites)
+    scale_free, links = default.scale_free_for(sites), default.links_for(sites)
+    lacks_links = (scale_free and not settings.scale_free_for(sites)) or (
+        links and not settings.links_for(sites)
+    )
     changes: dict[str, Any] = {}
     reasons = []
     # A training set too small for so many parameters shows in the likelihood alone.
@@ -94,10 +97,11 @@ def _after_failure(checks: Sequence[Check], request: Request) -> Iterator[Step]:
     if causes & {"training", "pruning"} and (
         min(units) > min(best) or ((max(units) < max(best) or lacks_links) and not few_shots)
     ):
-        changes |= {"hidden": None, "scale_free": None}
+        changes |= {"hidden": None, "scale_free": None, "links": None}
         choices = [
             *map(str, best),
-            *(f"{number} scale-free" for number in default.scale_free_for(sites)),
+            *(f"{number} scale-free" for number in scale_free),
+            *[f"{sites} locally linked"] * bool(links),
         ]
         reasons.append(f"choose among {listed(choices).text} hidden units")
     if "training" in causes:

@@ -42,6 +42,7 @@ def reconstruct(
     phase_hidden: int | None = None,
     starts: int | None = None,
     scale_free: int | Sequence[int] | None = None,
+    links: int | Sequence[int] | None = None,
     learning_rates: float | Sequence[float] | None = None,
     held_out: float | None = None,
     measure: str | None = None,
@@ -86,6 +87,9 @@ def reconstruct(
         starts: independent fits of each size, for shots in several bases; by default 4.
         scale_free: numbers of hidden units to choose from with the links of `scale_free_mask`; by
             default N above 20 sites, and none where `hidden` is given.
+        links: numbers of links of each of N hidden units to choose from, to near and some far
+            sites; by default 5, 9, 13 and 21 where the shots have positions, and none where
+            `hidden` is given.
         learning_rates: rates that cd and pcd choose from.
         held_out: share of the shots kept out of training.
         measure: what ends the pruning.
@@ -135,6 +139,7 @@ def reconstruct(
         "phase_hidden": phase_hidden,
         "starts": starts,
         "scale_free": scale_free,
+        "links": links,
         "learning_rates": learning_rates,
         "held_out": held_out,
         "measure": measure,

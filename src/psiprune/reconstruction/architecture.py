@@ -22,24 +22,38 @@ class Architecture(NamedTuple):
 
     Attributes:
         hidden: number of hidden units.
-        scale_free: whether they have the links of `scale_free_mask`, else all.
+        scale_free: whether they have the links of `scale_free_mask`.
+        links: sites of each unit by `nearest_mask`, two fifths of them far ones; 0 for all sites.
     """
 
     hidden: int
     scale_free: bool = False
+    links: int = 0
 
     def mask(self, sites: int, positions: NDArray[np.float64] | None = None) -> Mask | None:
         """Return the links, bool [hidden, site], of a chain or at positions; None for all."""
+        from psiprune.rbm.near_masks import FAR, nearest_mask
         from psiprune.rbm.scale_free import scale_free_mask
 
-        if not self.scale_free:
+        if self.scale_free:
+            return scale_free_mask(sites, self.hidden, positions=positions)
+        if not self.links:
             return None
-        return scale_free_mask(sites, self.hidden, positions=positions)
+        far = round(FAR * self.links)
+        near = self.links - far
+        return nearest_mask(sites, self.hidden, links=near, far=far, positions=positions)
+
+    @property
+    def which(self) -> str:
+        """Its kind of links in words, with a space before; "" for all."""
+        if self.links:
+            return f" with {self.links} links each"
+        return " with scale-free links" if self.scale_free else ""
 
     def size(self, sites: int, shots: int, readout: bool = False) -> Size:
         """Return the size of a training on so many shots, with readout errors or without.
 
-        Scale-free links are counted as those of a chain.
+        Sparse links are counted as those of a chain.
         """
         from psiprune.training.estimate import Size
 
@@ -86,8 +100,10 @@ def learning_rate_of(method: Method) -> float:
     return float(getattr(method, "learning_rate", np.nan))
 
 
-def choice_file(hidden: int, scale_free: bool, method: str | None, learning_rate: float) -> Path:
+def choice_file(
+    hidden: int, scale_free: bool, links: int, method: str | None, learning_rate: float
+) -> Path:
     """Name the file of a candidate; one trained by the exact method has no learning rate."""
-    links = "-scale-free" if scale_free else ""
+    kind = f"-links-{links}" if links else "-scale-free" if scale_free else ""
     rate = "" if method == "exact" else f"-rate-{learning_rate:g}"
-    return Path("choice") / f"hidden-{hidden}{links}{rate}.nc"
+    return Path("choice") / f"hidden-{hidden}{kind}{rate}.nc"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -18,7 +19,9 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: Options of reading that files of psiprune's own format may need as well.
 _READOUT = ("readout", "readout_qubits")
 #: Settings that follow from the shots.
-CHECKSUMS = {"shots_sha256", "readout_sha256"}
+CHECKSUMS = {"shots_sha256", "readout_sha256", "positions_sha256"}
+#: Settings that follow from the size; the numbers of hidden units decide about the others.
+_SIZES = ("scale_free", "links", "hidden")
 
 
 class Request(NamedTuple):
@@ -75,7 +78,7 @@ class Request(NamedTuple):
 
     def _given(self, settings: ReconstructSettings) -> dict[str, Any]:
         """Return the settings that are not those of a run without options."""
-        sizes: dict[str, Any] = {"hidden": settings.hidden, "scale_free": settings.scale_free}
+        sizes: dict[str, Any] = {name: getattr(settings, name) for name in _SIZES}
         methods: dict[str, Any] = {
             name: getattr(settings, name).method for name in ("train", "fine_tune")
         }
@@ -148,17 +151,17 @@ def as_options(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def as_asked(settings: ReconstructSettings, sites: int) -> ReconstructSettings:
     """Return resolved settings with methods and sizes that follow from the size left open."""
-    sizes = {name: getattr(settings, name) for name in ("hidden", "scale_free")}
+    sizes = {name: getattr(settings, name) for name in _SIZES}
     best = settings.defaults(**sizes).for_sites(sites)
     changes: dict[str, Any] = {}
     if settings.train == best.train:
         changes["train"] = by_size()
     if settings.fine_tune == best.fine_tune:
         changes["fine_tune"] = by_size_fine_tuning()
-    for open_ones in (("hidden", "scale_free"), ("scale_free",), ("hidden",)):
-        others = sizes | dict.fromkeys(open_ones)
-        again = settings.defaults(**others)
-        if (again.units_for(sites), again.scale_free_for(sites)) == (*sizes.values(),):
-            changes |= others
-            break
+    wanted = settings.architectures(sites)
+    for number in range(len(_SIZES), 0, -1):
+        for left_open in combinations(_SIZES, number):
+            others = sizes | dict.fromkeys(left_open)
+            if settings.defaults(**others).architectures(sites) == wanted:
+                return settings.model_copy(update=changes | others)
     return settings.model_copy(update=changes)

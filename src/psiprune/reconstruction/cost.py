@@ -161,11 +161,10 @@ def check_prunable(settings: ReconstructSettings, sites: int) -> None:
     largest = max(models, key=lambda model: model.size(sites, 0).parameters)
     parameters = largest.size(sites, 0).parameters
     if settings.prune.criterion == "surgeon" and parameters > FISHER_PARAMETERS:
-        links = " with scale-free links" if largest.scale_free else ""
         raise InputError(
             f"prune.criterion: 'surgeon' supports at most {FISHER_PARAMETERS:,} parameters, but "
-            f"{sites} sites and {largest.hidden:,} hidden units{links} have {parameters:,}; choose "
-            "magnitude"
+            f"{sites} sites and {largest.hidden:,} hidden units{largest.which} have "
+            f"{parameters:,}; choose magnitude"
         )
 
 

@@ -277,7 +277,7 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
     yield from (Path(f"ensemble/seed-{seed}.nc") for seed in seeds)
     try:
         dataset = read_dataset(folder / "reconstruct.nc", "reconstruct")
-        columns = ("hidden", "scale_free", "method", "learning_rate")
+        columns = ("hidden", "scale_free", "links", "method", "learning_rate")
         found = (dataset[f"candidate_{name}"].values for name in columns)
         candidates = list(zip(*found, strict=True))
         trials = dataset["trial_name"].values.tolist()
@@ -289,8 +289,9 @@ def expected_files(settings: ReconstructSettings, folder: Path) -> Iterator[Path
         observed += ["smallest-test", "details", "training-loss"]
         if by_observable:
             observed += ["shift", *(f"seed-{seed}-validation" for seed in seeds)]
-        for hidden, scale_free, method, rate in candidates:
-            yield choice_file(int(hidden), bool(scale_free), str(method), float(rate))
+        for hidden, scale_free, links, method, rate in candidates:
+            size = int(hidden), bool(scale_free), int(links)
+            yield choice_file(*size, str(method), float(rate))
         yield from (Path(f"path/{name}.nc") for name in trials)
         yield from (Path(f"observed/{name}.nc") for name in observed)
     yield from map(Path, ("smallest.nc", "reconstruct.nc", "report.html"))
@@ -302,6 +303,7 @@ def choice_variables(candidates: Sequence[Candidate], choice: Choice) -> xr.Data
     columns = {
         "hidden": ([each.architecture.hidden for each in models],),
         "scale_free": ([each.architecture.scale_free for each in models],),
+        "links": ([each.architecture.links for each in models],),
         "learning_rate": ([learning_rate_of(each.training) for each in models],),
         "method": ([str(each.training.method) for each in models],),
         "loss": (choice.losses, nat),

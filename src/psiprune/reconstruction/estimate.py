@@ -41,6 +41,7 @@ class Estimate:
         shots, sites: all shots.
         hidden: numbers of hidden units to try.
         scale_free: those to try with scale-free links.
+        links: numbers of links of each of N hidden units to try.
         trainings: candidates and replicas of the chosen one.
         pruning_steps: RBMs that the search is expected to prune and fine-tune.
         parameters: of the largest RBM.
@@ -55,6 +56,7 @@ class Estimate:
     sites: int
     hidden: tuple[int, ...]
     scale_free: tuple[int, ...]
+    links: tuple[int, ...]
     trainings: int
     pruning_steps: int
     parameters: int
@@ -74,6 +76,8 @@ class Estimate:
         units = ", ".join(map(str, self.hidden))
         if self.scale_free:
             units += f" and {', '.join(map(str, self.scale_free))} with scale-free links"
+        if self.links:
+            units += f", and {self.sites} with {', '.join(map(str, self.links))} links each"
         return (
             f"{' and '.join(self.methods)}; {self.shots:,} shots x {self.sites} "
             f"site{'s' * (self.sites != 1)}, hidden units {units}; up to {self.trainings} "
@@ -118,7 +122,7 @@ class Estimator:
         models = settings.candidates(sites)
         sizes = [model.architecture.size(sites, count, settings.readout) for model in models]
         work = work_left(settings, sites, count, self._folder)
-        (hidden, _), method = max(models, key=self._training_seconds)
+        (hidden, *_), method = max(models, key=self._training_seconds)
         if type(method) not in self._speeds:
             speed = probe(method, self._training, hidden, work.nominal, self._now)
             self._speeds[type(method)] = speed
@@ -131,6 +135,7 @@ class Estimator:
             sites=sites,
             hidden=settings.units_for(sites),
             scale_free=settings.scale_free_for(sites),
+            links=settings.links_for(sites),
             trainings=sum(map(len, work.stages)),
             pruning_steps=work.steps,
             parameters=max(size.parameters for size in sizes),

@@ -34,7 +34,7 @@ from psiprune.reporting.style import ONE_COLUMN, TWO_COLUMNS, AxesArray, given_a
 _LOSS = "log-likelihood loss (nats per shot)"
 _PRUNING = "loss by pruning (nats per shot)"
 #: What tells candidates of as many hidden units apart.
-_LABELLED = ("scale_free", "method", "learning_rate")
+_LABELLED = ("scale_free", "links", "method", "learning_rate")
 #: The most error bars of a group of observables.
 _BARS = 100
 
@@ -50,9 +50,9 @@ def plot_choice(dataset: xr.Dataset) -> Figure:
     units, position = np.unique(hidden, return_inverse=True)
     columns = (dataset[f"candidate_{name}"].values for name in _LABELLED)
     labels = [
-        ("scale-free links, " if scale_free else "")
+        (f"{links} links, " if links else "scale-free links, " if scale_free else "")
         + (str(method) if method == "exact" else f"{method}, learning rate {rate:g}")
-        for scale_free, method, rate in zip(*columns, strict=True)
+        for scale_free, links, method, rate in zip(*columns, strict=True)
     ]
     kinds = list(dict.fromkeys(labels))
     kind = np.array([kinds.index(label) for label in labels])

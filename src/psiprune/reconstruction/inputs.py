@@ -180,19 +180,25 @@ def resolve_settings(settings: ReconstructSettings, shots: Shots) -> Reconstruct
             f"{shots.source}: has the checksum {digest[:12]}..., but shots_sha256 is "
             f"{str(settings.shots_sha256)[:12]}...; give the shots of that run, or omit it"
         )
-    settings = with_readout_checksum(settings, shots)
+    settings = with_checksums(settings, shots)
     resolved = {"shots_sha256": digest, "held_out": settings.held_out_of(len(shots))}
     return settings.for_sites(shots.sites).model_copy(update=resolved)
 
 
-def with_readout_checksum(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
-    """Return the settings with the checksum of the readout errors of the shots, None without any.
+def with_checksums(settings: ReconstructSettings, shots: Shots) -> ReconstructSettings:
+    """Return the settings with the checksums of readout errors and positions, None without any.
 
     Raises:
         InputError: the settings have another one.
     """
-    found = readout_checksum(shots, settings.readout_sha256)
-    return settings.model_copy(update={"readout_sha256": found})
+    places, expected = shots.positions, settings.positions_sha256
+    where = None if places is None else hashlib.sha256(places.tobytes()).hexdigest()
+    return settings.model_copy(
+        update={
+            "readout_sha256": readout_checksum(shots, settings.readout_sha256),
+            "positions_sha256": _expected(shots, "positions", "positions_sha256", where, expected),
+        }
+    )
 
 
 def readout_checksum(shots: Shots, expected: str | None) -> str | None:
@@ -201,14 +207,19 @@ def readout_checksum(shots: Shots, expected: str | None) -> str | None:
     Raises:
         InputError: another one is expected.
     """
-    readout = shots.readout
-    digest = None if readout is None else readout.full_digest
+    digest = None if shots.readout is None else shots.readout.full_digest
+    return _expected(shots, "readout errors", "readout_sha256", digest, expected)
+
+
+def _expected(
+    shots: Shots, what: str, name: str, digest: str | None, expected: str | None
+) -> str | None:
+    """Return the digest, or raise InputError where another one is expected."""
     if expected not in (None, digest):
-        found = "no readout errors" if digest is None else f"readout errors {digest[:12]}..."
+        found = f"no {what}" if digest is None else f"{what} {digest[:12]}..."
         raise InputError(
-            f"{shots.source}: has {found}, but readout_sha256 is "
-            f"{str(expected)[:12]}...; give the readout errors of that run, or omit "
-            "it"
+            f"{shots.source}: has {found}, but {name} is {str(expected)[:12]}...; give the {what} "
+            "of that run, or omit it"
         )
     return digest
 

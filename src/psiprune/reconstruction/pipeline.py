@@ -31,7 +31,7 @@ from psiprune.reconstruction.inputs import (
     resolve_settings,
     split_shots,
     try_observables,
-    with_readout_checksum,
+    with_checksums,
 )
 from psiprune.reconstruction.models import choose_model, train_ensemble
 from psiprune.reconstruction.settings import ReconstructSettings
@@ -73,7 +73,7 @@ def run_reconstruct(
     """
     data = as_shots(shots)
     check_sites(data, data.sites, "an RBM")
-    given, settings = with_readout_checksum(settings, data), resolve_settings(settings, data)
+    given, settings = with_checksums(settings, data), resolve_settings(settings, data)
     custom = load_observables(settings, Path(folder), observables or {}, data.sites)
     dependence = find_dependence(data)
     split = split_shots(data, settings.held_out_of(len(data)), settings.seed, dependence)
@@ -117,6 +117,7 @@ def run_reconstruct(
             "own": ", ".join(custom),
             "hidden": architecture.hidden,
             "scale_free": int(architecture.scale_free),
+            "links": architecture.links,
             "method": str(training.method),
             "learning_rate": learning_rate_of(training),
             "methods": methods_attribute(

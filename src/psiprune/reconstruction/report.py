@@ -284,8 +284,15 @@ def _about_choice(of: Named) -> Sentence:
         {"candidate": chosen},
         models=plural(size(of, "candidate"), "model"),
         units=plural(attribute(of, "hidden"), "hidden unit"),
-        links=" with scale-free links" if attrs["scale_free"] else "",
+        links=_links(of),
     )
+
+
+def _links(of: Named) -> Sentence | str:
+    """Phrase which links the hidden units of the chosen model have; nothing for all."""
+    if of.data.attrs["links"]:
+        return say(" with {links} links each", links=attribute(of, "links"))
+    return " with scale-free links" if of.data.attrs["scale_free"] else ""
 
 
 def _about_methods(summary: Answer) -> Sentence:

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat, field_validator
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS, MOST_SEEDS
 from psiprune.core.settings import Seed, Settings
-from psiprune.pruning.settings import SearchSettings
+from psiprune.pruning.settings import LINKS, SearchSettings
 from psiprune.reconstruction.architecture import Architecture, Model
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.methods import (
@@ -50,6 +50,13 @@ class ReconstructSettings(Settings):
         description="numbers of hidden units of further RBMs to try, with links to near sites and "
         "in geometric steps as of psiprune mask scale-free; without numbers none (default: N above "
         "20 sites, none if hidden is given)",
+    )
+    links: tuple[Annotated[int, Field(ge=1, le=FISHER_PARAMETERS)], ...] | None = Field(
+        default=None,
+        description="numbers of links of each hidden unit of further RBMs to try, with N units or "
+        "fewer, three fifths of the links to the nearest sites and the others to far ones; without "
+        f"numbers none (default: {', '.join(map(str, LINKS))} where the shots have positions, none "
+        "if hidden is given); N or more links are those of a dense RBM, and left out",
     )
     learning_rates: tuple[PositiveFloat, ...] | None = Field(
         default=None,
@@ -108,6 +115,10 @@ class ReconstructSettings(Settings):
         default=None,
         description="checksum of the readout errors of the shots, written by a run like the other",
     )
+    positions_sha256: str | None = Field(
+        default=None,
+        description="checksum of the positions of the sites, written by a run like the others",
+    )
     train: AnyMethod = Field(default_factory=by_size, description="training of new RBMs")
     fine_tune: AnyMethod = Field(
         default_factory=by_size_fine_tuning, description="training after each pruning step"
@@ -116,12 +127,12 @@ class ReconstructSettings(Settings):
 
     _methods = method_fields("train", "fine_tune")
 
-    @field_validator("hidden", "scale_free", "learning_rates", mode="before")
+    @field_validator("hidden", "scale_free", "links", "learning_rates", mode="before")
     @classmethod
     def _several(cls, values: Any) -> Any:
         return (values,) if isinstance(values, int | float) else values
 
-    @field_validator("hidden", "scale_free", "learning_rates")
+    @field_validator("hidden", "scale_free", "links", "learning_rates")
     @classmethod
     def _distinct(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
         # The names of files contain six digits of a rate.
@@ -160,7 +171,8 @@ class ReconstructSettings(Settings):
         Args:
             **given: settings that differ from the defaults.
         """
-        return ReconstructSettings(readout_sha256=self.readout_sha256, prune=self.prune, **given)
+        same = {name: getattr(self, name) for name in ("readout_sha256", "positions_sha256")}
+        return ReconstructSettings(**same, prune=self.prune, **given)
 
     def units_for(self, sites: int) -> tuple[int, ...]:
         """Return the numbers of hidden units to try, in increasing order."""
@@ -183,18 +195,30 @@ class ReconstructSettings(Settings):
             hidden //= 2
         return (hidden,)
 
+    def links_for(self, sites: int) -> tuple[int, ...]:
+        """Return the numbers of links of each hidden unit to try, in increasing order."""
+        if self.links is not None:
+            return tuple(sorted(links for links in self.links if links < sites))
+        if self.hidden is not None or self.positions_sha256 is None:
+            return ()
+        most = min(sites - 1, FISHER_PARAMETERS // sites - 2)  # beside two biases
+        return tuple(links for links in LINKS if links <= most)
+
     def between(self, tried: Collection[Architecture], chosen: Architecture) -> Architecture | None:
         """Return the next number of hidden units to try, below the chosen one, with such links.
 
         It is in the middle between that and the largest smaller one tried. None if they are
-        neighbours or within a quarter of each other.
+        neighbours or within a quarter of each other. With a number of links each, of which only N
+        units are tried at first, half as many are next where no smaller number was.
         """
-        hidden, scale_free = chosen
-        alike = [each.hidden for each in tried if each.scale_free == scale_free]
+        hidden = chosen.hidden
+        alike = [each.hidden for each in tried if each._replace(hidden=hidden) == chosen]
         smaller = [each for each in alike if each < hidden]
+        if chosen.links and not smaller and hidden > 1:
+            smaller = [0]
         if not smaller or hidden - max(smaller) < max(2.0, hidden / 4):
             return None
-        return Architecture((hidden + max(smaller)) // 2, scale_free)
+        return chosen._replace(hidden=(hidden + max(smaller)) // 2)
 
     def held_out_of(self, shots: int) -> float:
         """Return the fraction of so many shots that is not used for training."""
@@ -232,6 +256,7 @@ class ReconstructSettings(Settings):
         resolved: dict[str, Any] = {
             "hidden": self.units_for(sites),
             "scale_free": self.scale_free_for(sites),
+            "links": self.links_for(sites),
         }
         by_rate = [each for each in methods if isinstance(each, ContrastiveDivergence)]
         if self.learning_rates is not None and not by_rate:
@@ -262,4 +287,5 @@ class ReconstructSettings(Settings):
         return [
             *(Architecture(hidden) for hidden in self.units_for(sites)),
             *(Architecture(hidden, scale_free=True) for hidden in self.scale_free_for(sites)),
+            *(Architecture(sites, links=links) for links in self.links_for(sites)),
         ]

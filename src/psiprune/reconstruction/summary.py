@@ -124,8 +124,9 @@ def summarize(dataset: xr.Dataset, request: Request) -> Summary:
     """Phrase the findings of a run, from its dataset."""
     of, checks = Named(FILE, dataset), make_checks(dataset)
     units = say("on {n}", n=plural(attribute(of, "units"), "hidden unit"))
-    links = " scale-free" if dataset.attrs["scale_free"] else ""
-    spread = units if dataset.attrs["weights"] else "so the bits are independent"
+    attrs = dataset.attrs
+    links = " local" if attrs["links"] else " scale-free" if attrs["scale_free"] else ""
+    spread = units if attrs["weights"] else "so the bits are independent"
     size = "{weights} of {dense_weights}{links} weights, {spread}"
     return Summary(
         verdict_of(checks),

@@ -35,8 +35,11 @@ _SAMPLES = 1000
 _OPERATORS = {"X": "Sigmaz", "Y": "iSigmay", "Z": "Sigmax"}
 
 
-def pauli_ground_state(model: Hamiltonian, max_bond: int, svd_min: float, progress: bool) -> MPS:
-    """Find the ground state of a Hamiltonian; see `ground_state`."""
+def pauli_ground_state(
+    model: Hamiltonian, max_bond: int, svd_min: float, progress: bool, most: float | None = None
+) -> MPS:
+    """Find the ground state of a Hamiltonian, of a variance up to `most`; see `ground_state`."""
+    most = VARIANCE_TOLERANCE if most is None else most
     rotation = likely_rotation(model)
     scale = max(abs(term.coefficient) for term in model.terms if term.flips or term.signs)
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
@@ -57,14 +60,14 @@ def pauli_ground_state(model: Hamiltonian, max_bond: int, svd_min: float, progre
         if exact is not None and unit.sites <= 3:  # two-site sweeps need more room
             state = mps_from_vector(exact.vector, unit, max_bond)
         else:
-            state = _dmrg(unit, max_bond, svd_min, None if exact else rotation)
+            state = _dmrg(unit, max_bond, svd_min, None if exact else rotation, most)
     energy_error = 0.0 if exact is None else abs(state.energy / exact.energy - 1)
     variance = state.energy_variance / state.energy**2
-    if not (energy_error <= ENERGY_TOLERANCE and variance <= VARIANCE_TOLERANCE):
+    if not (energy_error <= ENERGY_TOLERANCE and variance <= most):
         raise ConvergenceError(
             f"ground_state: not converged for {_named(model)} with max_bond={max_bond}: relative"
             f" energy error {energy_error:.1e} (limit {ENERGY_TOLERANCE:g}), relative variance"
-            f" {variance:.1e} (limit {VARIANCE_TOLERANCE:g}); raise max_bond"
+            f" {variance:.1e} (limit {most:g}); raise max_bond"
         )
     check_one_sign(state, rotation)
     if not rotation.doubt:
@@ -116,7 +119,13 @@ def _check_gap(gap: float, energy: float, doubt: str = "") -> None:
         )
 
 
-def _dmrg(unit: Hamiltonian, max_bond: int, svd_min: float, rotation: Rotation | None) -> MPS:
+def _dmrg(
+    unit: Hamiltonian,
+    max_bond: int,
+    svd_min: float,
+    rotation: Rotation | None,
+    most: float = VARIANCE_TOLERANCE,
+) -> MPS:
     """Return the lowest state by TeNPy with its energy variance.
 
     The bonds' two-site updates are repeated with a mixer where they end in no eigenstate. Of a
@@ -135,7 +144,7 @@ def _dmrg(unit: Hamiltonian, max_bond: int, svd_min: float, rotation: Rotation |
 
         psi = start()
         found = run_dmrg(psi, chain, max_bond, svd_min)
-        if not found.variance <= VARIANCE_TOLERANCE * found.energy**2:
+        if not found.variance <= most * found.energy**2:
             psi = start()
             found = run_dmrg(psi, chain, max_bond, svd_min, mixer=True)
         if rotation is not None and not rotation.unique:

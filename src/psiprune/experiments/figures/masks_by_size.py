@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from psiprune.experiments.figures.mask_variants import MOST, SCALED, VARIANTS
-from psiprune.experiments.needed import MPS, Criterion, growth, needed_by_size
+from psiprune.experiments.needed import MPS, MPS_PARITY, Criterion, growth, needed_by_size
 from psiprune.reporting.figures import (
     BLACK,
     GREY,
@@ -27,7 +27,10 @@ from psiprune.reporting.style import styled
 
 #: Kinds of each row of panels.
 _ROWS = (
-    (MPS, "dense", *(name for name in SCALED[1:] if "surgeon" not in name and name != "cluster")),
+    (
+        *(MPS, MPS_PARITY, "dense"),
+        *(name for name in SCALED[1:] if "surgeon" not in name and name != "cluster"),
+    ),
     (MPS, "scale-free", "cluster", *(name for name in SCALED if "surgeon" in name)),
 )
 #: What an RBM must reach to count as trained, and how a figure calls it. The second is like that
@@ -43,19 +46,23 @@ def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
     """Draw the parameters needed for a KL per site of at most `limit` against the number of sites.
 
     A column for each h/J of the first run, a row for each group of kinds. Free parameters of MPS,
-    the exact state truncated, and of RBMs with biases, medians over seeds, between two measured
-    numbers by interpolation of the logarithms. There is no point where no number of parameters
-    measured reaches the limit.
+    the exact state truncated, in all and with tensors that conserve parity, and of RBMs with
+    biases, medians over seeds, between two measured numbers by interpolation of the logarithms.
+    There is no point where no number of parameters measured reaches the limit.
     """
     ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
     sites = sorted({int(run.attrs["sites"]) for run in runs})
     criterion = Criterion("kl", limit, "parameters")
     points = [needed_by_size(runs, ratio, criterion) for ratio in ratios]
-    kinds = [name for name in (MPS, *SCALED) if any(name in column for column in points)]
+    kinds = [n for n in (MPS, MPS_PARITY, *SCALED) if any(n in column for column in points)]
     rows = [[name for name in kinds if name in row] for row in _ROWS]
     rows = [row for row in rows if len(row) > 1] if len(kinds) > MOST else [kinds]
     figure, axes, words = legend_rows(len(ratios), [4] * len(rows), height=1.5)
-    looks = {MPS: (BLACK, "D", "--", "MPS, the exact state truncated"), **VARIANTS}
+    looks = {
+        MPS: (BLACK, "D", "--", "MPS, the exact state truncated"),
+        MPS_PARITY: (GREY, "D", ":", "MPS with parity"),
+        **VARIANTS,
+    }
     for column, ratio, found in zip(axes.T, ratios, points, strict=True):
         column[0].set_title(f"h = {ratio:g} J")
         for ax, names in zip(column, rows, strict=True):
