@@ -25,7 +25,7 @@ from psiprune.reconstruction.bases.comparison import (
     divergence,
     free_parameters,
 )
-from psiprune.reconstruction.bases.inputs import BasesRun, split_each_basis
+from psiprune.reconstruction.bases.inputs import BasesRun, order_attributes, split_each_basis
 from psiprune.reconstruction.bases.models import _replica
 from psiprune.reconstruction.bases.pipeline import run_bases
 from psiprune.reconstruction.checks import RATES
@@ -351,6 +351,30 @@ def test_comparisons_are_of_records(folder: Path) -> None:
     assert divergence(rbm, replica, ["XXZ"], np.ones(1), readout) == pytest.approx(
         p @ np.log(p / q)
     )
+
+
+@pytest.mark.parametrize(
+    ("changed", "names"),
+    [
+        ({"ordered": 0}, set()),
+        ({"dependence": "site 1: twice"}, {"independent shots"}),
+        ({"drift": "<X> of site 0"}, {"drift"}),
+        ({"ordered": 0, "dependence": "each shot twice"}, {"independent shots"}),
+    ],
+)
+def test_the_order_of_the_shots(folder: Path, changed: dict[str, Any], names: set[str]) -> None:
+    found = finished(folder / "run")
+    made = {each.name for each in make_checks(found.dataset)}
+    assert {"independent shots", "drift"} <= made
+    found.dataset.attrs.update(changed)
+    checks = make_checks(found.dataset)
+    assert {each.name for each in checks if each.answer == "fail"} == names
+    assert len(checks) == len(made) - (2 if changed == {"ordered": 0} else "ordered" in changed)
+    assert ("their order is lost" in " ".join(str(found).split())) == ("ordered" in changed)
+    shots = pp.read_shots(folder / "shots.nc")
+    assert order_attributes(shots) == {"ordered": 1, "dependence": "", "drift": ""}
+    doubled = order_attributes(shots.take(np.repeat(np.arange(3000), 2)))
+    assert "recorded twice" in str(doubled["dependence"])
 
 
 def test_replicas_are_misread(folder: Path) -> None:

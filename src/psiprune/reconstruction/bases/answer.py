@@ -94,11 +94,9 @@ def _state(dataset: xr.Dataset) -> list[Sentence]:
 
 
 def _assumptions(dataset: xr.Dataset) -> list[Sentence]:
+    independent = "" if dataset.attrs["ordered"] else "; shots independent, as their order is lost"
     return [
-        say(
-            "a pure state, the same in all bases; shots independent of each other (order and "
-            "repetitions are not examined)"
-        ),
+        say("a pure state, the same in all bases" + independent),
         say("{sentence}", sentence=str(dataset["readout_sentence"].item())),
     ]
 

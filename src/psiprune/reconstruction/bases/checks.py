@@ -25,6 +25,7 @@ from psiprune.reconstruction.checks import (
     check_configurations,
     check_likelihood,
     check_other_models,
+    of_record,
     tested,
 )
 from psiprune.training.phases import SAME_STATE, STARTS
@@ -52,6 +53,10 @@ def _checks(dataset: xr.Dataset) -> Iterator[Check]:
     yield check_configurations(dataset)
     yield check_other_models(dataset)
     yield _readout(dataset)
+    if dataset.attrs["ordered"] or dataset.attrs["dependence"]:
+        yield of_record("independent shots", dataset.attrs["dependence"], "no copies, no memory")
+    if dataset.attrs["ordered"]:
+        yield of_record("drift", dataset.attrs["drift"], "none between the halves of each basis")
     yield _fits(dataset)
     yield _information(dataset)
 

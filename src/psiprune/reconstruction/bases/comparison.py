@@ -160,7 +160,8 @@ def observable_variables(
 ) -> xr.Dataset:
     """Collect over `observable` its value in the smallest and the unpruned state and in the shots.
 
-    observable_shots is NaN where no basis measures one of its Pauli strings.
+    observable_shots is NaN where no basis measures one of its Pauli strings; readout errors are
+    inverted.
     """
     rows = []
     for name, operator in observables.items():

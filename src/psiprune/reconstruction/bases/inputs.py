@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from psiprune.core.exceptions import InputError
+from psiprune.data.basis_order import find_bases_order, order_warnings
 from psiprune.data.shots import Shots
 from psiprune.metrics.observable_text import GivenObservables, as_observables, read_observables
 from psiprune.metrics.pauli_observable import PauliObservable
@@ -66,6 +67,21 @@ def split_each_basis(shots: Shots, held_out: float, seed: int) -> Split:
             )
     training, validation, test = (shots.take(part == k) for k in range(3))
     return Split(training, validation, test, part)
+
+
+def order_attributes(shots: Shots) -> dict[str, str | int]:
+    """Return what the record says about its shots as attributes of reconstruct.nc.
+
+    ordered (1 or 0), and texts that are empty if nothing is significant: dependence and drift.
+    """
+    order = find_bases_order(shots)
+    lines = {each.name: each.line for each in order_warnings(order, shots.bases)}
+    dependent = (lines[name] for name in ("repetition", "repeats", "memory") if name in lines)
+    return {
+        "ordered": int(not order.grouped),
+        "dependence": next(dependent, ""),
+        "drift": lines.get("drift", ""),
+    }
 
 
 def resolve_settings(settings: BasesSettings, shots: Shots) -> BasesSettings:

@@ -49,6 +49,7 @@ from psiprune.reconstruction.bases.estimate import Begin
 from psiprune.reconstruction.bases.files import KIND
 from psiprune.reconstruction.bases.inputs import (
     BasesRun,
+    order_attributes,
     pauli_observables,
     resolve_settings,
     split_each_basis,
@@ -138,6 +139,7 @@ def run_bases(
             "training_shots": len(split.training),
             "validation_shots": len(split.validation),
             "test_shots": len(split.test),
+            **order_attributes(shots),
             "inefficiency": 1.0,
             "measure": "log_likelihood",
             "significance": settings.significance,
