@@ -130,6 +130,7 @@ class Stream(IntEnum):
     PHASE_AGREEMENT = 157
     PHASE_SHOTS = 158
     PHASE_REPORT = 159
+    RESAMPLING = 160
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:
