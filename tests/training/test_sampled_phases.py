@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,19 @@ def test_over_chains_gains_are_seen_from_the_new_state(monkeypatch: pytest.Monke
         # log mean of ratios with (1 - effective) / draws of variance, effective >= 1/2
         assert abs(state.gains[-1] - exact) < 4 / np.sqrt(40_000)
         assert state.gains[-1] != pytest.approx(exact, abs=1e-9)
+
+
+def test_the_mean_of_the_last_states_counts_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(normalisation, "SUMMED_UNITS", 0)
+    rbm, shots = random_phase_rbm(3, 3, 2, seed=4), drawn(random_phase_rbm(3, 2, 2), 50)
+    state = begin(rbm, shots, terms_of(shots.by_basis()), 0.0, 1)
+    visited = []
+    for _ in range(3):
+        state = step(state)
+        visited.append(to_parameters(state.rbm))
+    assert state.settled is state.rbm
+    ended = replace(state, done=True)
+    np.testing.assert_allclose(to_parameters(ended.settled), np.mean(visited, axis=0), rtol=1e-12)
 
 
 def test_the_metric_over_draws_is_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:

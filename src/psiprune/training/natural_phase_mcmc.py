@@ -95,6 +95,7 @@ class SampledPhaseState:
         damping: lambda of the next step.
         gains: of the last steps, in nats per shot.
         done: whether training has converged.
+        recent: parameters after the last steps where log Z is over chains, [step, parameter].
         norm: gives log Z of states near this one; None before the first step and after a restore.
         point: what is known of the likelihood; None where `norm` is.
     """
@@ -109,6 +110,7 @@ class SampledPhaseState:
     damping: float = _FIRST_DAMPING
     gains: tuple[float, ...] = ()
     done: bool = False
+    recent: tuple[Float64, ...] = ()
     norm: Summed | Reweighted | None = None
     point: Point | None = None
 
@@ -120,6 +122,7 @@ class SampledPhaseState:
             "damping": np.array(self.damping),
             "gains": np.array(self.gains, np.float64),
             "done": np.array(int(self.done)),
+            "recent": np.array(self.recent, np.float64),
         }
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> SampledPhaseState:
@@ -132,7 +135,15 @@ class SampledPhaseState:
             damping=float(arrays["damping"]),
             gains=tuple(arrays["gains"].tolist()),
             done=bool(arrays["done"]),
+            recent=tuple(arrays["recent"]),
         )
+
+    @property
+    def settled(self) -> PhaseRBM:
+        """The current state, or the mean of the last ones, in which the noise of chains is less."""
+        if not (self.done and self.recent):
+            return self.rbm
+        return from_parameters(self.rbm, np.mean(self.recent, axis=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +214,10 @@ def fit_sampled(
                 callback(state)
             checkpoint.offer(state, {})
     expect("epochs", state.epoch - epochs)
-    value, error = log_likelihood(state.rbm, data, seed)
+    rbm = state.settled
+    value, error = log_likelihood(rbm, data, seed)
     _LOG.info("%r: %d steps, %.6f +- %.1g nats per shot", start, state.epoch, value, error)
-    return SampledFit(state.rbm, state.epoch, state.done, value, error, len(shots))
+    return SampledFit(rbm, state.epoch, state.done, value, error, len(shots))
 
 
 def begin(
@@ -266,6 +278,7 @@ def step(state: SampledPhaseState) -> SampledPhaseState:
         return replace(after, done=True)
     if isinstance(norm, Reweighted):
         norm, tried = fresh, tried._replace(norm=fresh.of(candidate.amplitude))
+        after = replace(after, recent=(*state.recent, to_parameters(candidate))[-WINDOW:])
     gains = (*state.gains, gain)[-WINDOW:]
     least = NEGLIGIBLE * len(x) / 2 / state.shots
     return replace(
