@@ -24,7 +24,7 @@ from psiprune.metrics.phase_held_out import split_by_basis
 from psiprune.rbm.phase_terms import log_amplitudes, terms_of
 from psiprune.states.basis_rotation import MATRICES
 from psiprune.states.tensors import log_probability, rotate_sites
-from psiprune.training.sampled_phases import log_likelihood
+from psiprune.training.natural_phase_mcmc import log_likelihood
 
 
 def main() -> None:

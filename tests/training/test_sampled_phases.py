@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 import psiprune as pp
 from machines import random_phase_rbm
+from psiprune.inference import normalisation
 from psiprune.inference.phase_fisher import quantum_fisher
 from psiprune.io import checkpoint
 from psiprune.rbm.phase_likelihood import basis_frequencies, log_likelihood, to_parameters
-from psiprune.training import phases, sampled_phases
-from psiprune.training.sampled_phases import (
-    SampledFit,
-    SampledPhaseState,
-    equal_fits,
-    parts_of_terms,
-    step,
-)
+from psiprune.rbm.phase_terms import terms_of
+from psiprune.training import natural_phase_mcmc, phase_metric, phases
+from psiprune.training.natural_phase_mcmc import SampledFit, SampledPhaseState, begin, step
+from psiprune.training.phase_metric import PhaseMetric
+from psiprune.training.sampled_phases import equal_fits
 
 BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
 
@@ -29,7 +30,7 @@ BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
 def _few_sites(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use this method from three sites on, with few chains."""
     monkeypatch.setattr(phases, "PHASE_SITES", 2)
-    monkeypatch.setattr(sampled_phases, "CHAINS", 1000)
+    monkeypatch.setattr(natural_phase_mcmc, "FEWEST_CHAINS", 1000)
 
 
 def drawn(state: pp.PhaseRBM, each: int) -> pp.Shots:
@@ -38,18 +39,12 @@ def drawn(state: pp.PhaseRBM, each: int) -> pp.Shots:
     return pp.Shots(np.concatenate(bits), pp.PauliBases.of_shots(names))
 
 
-def begin(rbm: pp.PhaseRBM, shots: pp.Shots, of_chains: pp.RBM, epochs: int) -> SampledPhaseState:
-    chains = of_chains.sample_exact(10_000, seed=3)
-    return SampledPhaseState(parts_of_terms(shots), 1, 0, epochs, rbm, 0.0, chains)
-
-
 @pytest.mark.slow
 def test_a_state_with_phases_comes_back() -> None:
     target = random_phase_rbm(3, 2, 2, scale=2.0)
     assert target.fidelity(np.abs(target.vector)) < 0.8  # phases matter
     shots = drawn(target, 2000)
-    # One start in five finds the state, by six seeds; that none of 16 does has a chance of 3 %.
-    trained = pp.train_phases(shots, seed=0, starts=16, epochs=100, progress=False)
+    trained = pp.train_phases(shots, seed=0, starts=8, progress=False)
     assert trained.fidelity(target) > 0.99
     data = basis_frequencies(shots.by_basis())
     reached, _ = log_likelihood(trained, data)
@@ -59,57 +54,85 @@ def test_a_state_with_phases_comes_back() -> None:
     assert trained.provenance["bases"] == 6
 
 
-def test_the_gradient_over_chains_is_the_exact_one() -> None:
-    # 10,000 chains, visited three times each: the squared deviation in the inverse of the noise
-    # of independent draws, S / K, is about P or less. Chains of another RBM do not pass.
+@pytest.mark.slow
+@pytest.mark.parametrize("summed", [True, False])
+def test_single_starts_end_like_those_of_exact_sums(
+    summed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not summed:
+        monkeypatch.setattr(normalisation, "SUMMED_UNITS", 0)
+    pairs = ["Z" * k + pair + "Z" * (2 - k) for k in range(3) for pair in ("XX", "XY")]
+    found: dict[int, list[float]] = {2: [], 16: []}
+    for seed in range(10):
+        target = pp.quench(pp.TFIM(sites=4, field=1.0), 1.0, progress=False)
+        shots = pp.sample(target, 20_000, seed=seed, bases=["ZZZZ", *pairs], progress=False)
+        for limit, fidelities in found.items():
+            monkeypatch.setattr(phases, "PHASE_SITES", limit)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", pp.TrainingWarning)
+                trained = pp.train_phases(shots, starts=1, seed=seed, progress=False)
+            fidelities.append(trained.fidelity(target))
+    # Which starts end in a local maximum differs. Before steps were checked by the likelihood the
+    # median was 0.52 and two of ten exceeded 0.98.
+    assert np.median(found[2]) > np.median(found[16]) - 0.005
+    assert sum(fidelity > 0.98 for fidelity in found[2]) >= 8
+
+
+def test_no_step_lowers_the_likelihood() -> None:
+    rbm, shots = random_phase_rbm(3, 3, 2, seed=4), drawn(random_phase_rbm(3, 2, 2), 200)
+    data = basis_frequencies(shots.by_basis())
+    state = begin(rbm, shots, terms_of(shots.by_basis()), 0.0, 1)
+    values = [log_likelihood(rbm, data)[0]]
+    for _ in range(6):
+        state = step(state)
+        values.append(log_likelihood(state.rbm, data)[0])
+        assert state.gains[-1] == pytest.approx(values[-1] - values[-2], abs=1e-9)
+    assert values == sorted(values)
+
+
+def test_over_chains_gains_are_seen_from_the_new_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(normalisation, "SUMMED_UNITS", 0)
+    monkeypatch.setattr(natural_phase_mcmc, "FEWEST_CHAINS", 40_000)
+    rbm, shots = random_phase_rbm(3, 3, 2, seed=4), drawn(random_phase_rbm(3, 2, 2), 200)
+    data = basis_frequencies(shots.by_basis())
+    state = begin(rbm, shots, terms_of(shots.by_basis()), 0.0, 1)
+    for _ in range(6):
+        before, state = log_likelihood(state.rbm, data)[0], step(state)
+        exact = log_likelihood(state.rbm, data)[0] - before
+        # log mean of ratios with (1 - effective) / draws of variance, effective >= 1/2
+        assert abs(state.gains[-1] - exact) < 4 / np.sqrt(40_000)
+        assert state.gains[-1] != pytest.approx(exact, abs=1e-9)
+
+
+def test_the_mean_of_the_last_states_counts_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(normalisation, "SUMMED_UNITS", 0)
     rbm, shots = random_phase_rbm(3, 3, 2, seed=4), drawn(random_phase_rbm(3, 2, 2), 50)
-    _, exact = log_likelihood(rbm, basis_frequencies(shots.by_basis()))
-    first = begin(rbm, shots, rbm.amplitude, 300)
-    gradient = step(first).gradient
-    assert gradient is not None
-    size = rbm.amplitude.number_of_parameters
-    np.testing.assert_allclose(gradient[size:], exact[size:], atol=1e-12)  # phases have no noise
-    metric = quantum_fisher(rbm)[0] + 1e-9 * np.eye(size)
-
-    def squared(found: np.ndarray) -> float:
-        off = found - exact[:size]
-        return float(10_000 * off @ np.linalg.solve(metric, off))
-
-    assert squared(gradient[:size]) < 3 * size
-    other = begin(rbm, shots, random_phase_rbm(3, 3, 2, seed=5).amplitude, 300)
-    stuck = pytest.MonkeyPatch()
-    stuck.setattr(sampled_phases, "GIBBS_STEPS", 1)
-    biased = step(other).gradient
-    stuck.undo()
-    assert biased is not None
-    assert squared(biased[:size]) > 6 * size
+    state = begin(rbm, shots, terms_of(shots.by_basis()), 0.0, 1)
+    visited = []
+    for _ in range(3):
+        state = step(state)
+        visited.append(to_parameters(state.rbm))
+    assert state.settled is state.rbm
+    ended = replace(state, done=True)
+    np.testing.assert_allclose(to_parameters(ended.settled), np.mean(visited, axis=0), rtol=1e-12)
 
 
-def test_the_metric_over_chains_is_the_exact_one() -> None:
-    rbm, shots = random_phase_rbm(3, 3, 2, seed=4), drawn(random_phase_rbm(3, 2, 2), 50)
-    metrics = step(begin(rbm, shots, rbm.amplitude, 300)).metrics
-    assert metrics is not None
-    for metric, exact in zip(metrics, quantum_fisher(rbm), strict=True):
-        along = exact[:, 0]
-        damped = exact + metric.damping * np.eye(len(exact))
-        found, _ = metric.solve(along)
-        expected = np.linalg.solve(damped, along)
-        # Each entry of S over 10,000 draws has a relative error of about a hundredth.
-        assert np.linalg.norm(damped @ (found - expected)) < 0.1 * np.linalg.norm(along)
-        undamped = np.linalg.solve(damped + exact, along)
-        assert np.linalg.norm(damped @ (undamped - expected)) > 0.2 * np.linalg.norm(along)
-
-
-def test_shots_in_parts_are_all_shots(monkeypatch: pytest.MonkeyPatch) -> None:
-    shots = drawn(random_phase_rbm(3, 2, 2), 40)
-    whole = parts_of_terms(shots)
-    monkeypatch.setattr(sampled_phases, "PART_TERMS", 64)
-    parts = parts_of_terms(shots)
-    assert len(whole) == 1 < len(parts)
-    weights = [sum(piece.weight.sum() for piece in part) for part in parts]
-    assert sum(weights) == len(shots)
-    assert max(weights) - min(weights) <= len(BASES)
-    assert {int(b) for piece in parts[-1] for b in piece.basis} == set(range(6))
+def test_the_metric_over_draws_is_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rbm = random_phase_rbm(3, 3, 2, seed=4)
+    draws = rbm.amplitude.sample_exact(10_000, seed=3)
+    blocks = quantum_fisher(rbm)
+    slope = np.concatenate([block[:, 0] for block in blocks])
+    damped = scipy.linalg.block_diag(*blocks) + 1e-2 * np.eye(len(slope))
+    expected = np.linalg.solve(damped, slope)
+    found = PhaseMetric(rbm, draws).solve(slope, 1e-2)
+    # Each entry of S over 10,000 draws has a relative error of about a hundredth.
+    assert np.linalg.norm(damped @ (found - expected)) < 0.1 * np.linalg.norm(slope)
+    uniform = np.random.default_rng(1).integers(0, 2, draws.shape, dtype=np.uint8)
+    other = PhaseMetric(rbm, uniform).solve(slope, 1e-2)
+    assert np.linalg.norm(damped @ (other - expected)) > 0.2 * np.linalg.norm(slope)
+    monkeypatch.setattr(phase_metric, "forms_fisher", lambda *_: False)
+    searched = PhaseMetric(rbm, draws).solve(slope, 1e-2)
+    np.testing.assert_allclose(searched, found, rtol=1e-3, atol=1e-4 * np.abs(found).max())
 
 
 def test_the_same_seed_gives_the_same_state() -> None:
@@ -123,16 +146,18 @@ def test_the_same_seed_gives_the_same_state() -> None:
     assert not np.array_equal(train(3), train(4))
 
 
+@pytest.mark.parametrize("summed", [pytest.param(20, marks=pytest.mark.slow), 0])
 def test_an_interrupted_training_ends_with_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    summed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(normalisation, "SUMMED_UNITS", summed)
     monkeypatch.setattr(checkpoint, "LEAST", 0.0)
     shots, out = drawn(random_phase_rbm(3, 2, 2), 100), tmp_path / "rbm.nc"
     taken: list[int] = []
 
     def interrupt(state: SampledPhaseState) -> None:
         taken.append(state.epoch)
-        if len(taken) == 8:  # in the second start, with gradients and metrics to restore
+        if len(taken) == 8:  # in the second start, with chains and damping to restore
             raise KeyboardInterrupt
 
     def train(callback: Callable[[SampledPhaseState], None] | None) -> pp.PhaseRBM:
@@ -162,7 +187,9 @@ def test_fits_within_the_noise_are_equally_likely() -> None:
     assert rbm.number_of_parameters == 22
 
     def fits(nats: float, error: float = 0.0) -> list[SampledFit]:
-        return [SampledFit(rbm, 1, value / 1000, error, 1000) for value in (-5.0, -5.0 - nats)]
+        return [
+            SampledFit(rbm, 1, True, value / 1000, error, 1000) for value in (-5.0, -5.0 - nats)
+        ]
 
     assert len(equal_fits(fits(10.9))) == 2
     assert len(equal_fits(fits(11.1))) == 1

@@ -99,9 +99,7 @@ def train_on_bases(
         "agreement": made["agreement"],
         "training_warnings": [],
     }
-    ending = ""
-    if rbm.visible <= PHASE_SITES:  # above, all steps are taken
-        ending = ", converged" if made["converged"] else ", not converged"
+    ending = ", converged" if made["converged"] else ", not converged"
     which = "least" if float(made["equally_likely"]) > 1 else "with another one at most"
     agreement = ""
     if float(made["starts"]) > 1:

@@ -132,6 +132,7 @@ class Stream(IntEnum):
     PHASE_REPORT = 159
     PHASE_REPLICA_RECORDS = 160
     PHASE_RATES = 161
+    RESAMPLING = 162
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

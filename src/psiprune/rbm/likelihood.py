@@ -76,16 +76,16 @@ def data_moments(rbm: RBM, data: WeightedConfigurations) -> tuple[float, Moments
     return float(rbm.visible_bias @ moments.visible + softplus), moments
 
 
-def model_moments(rbm: RBM) -> tuple[float, Moments]:
+def model_moments(rbm: RBM, most: int = EXACT_GRADIENT_UNITS) -> tuple[float, Moments]:
     """Return log Z and the averages over p(v, h), summed over all states of the smaller layer.
 
     Raises:
-        InputError: both layers have more than 18 units.
+        InputError: both layers have more than `most` units.
     """
     units = min(rbm.visible, rbm.hidden)
-    if units > EXACT_GRADIENT_UNITS:
+    if units > most:
         raise InputError(
-            f"rbm: exact averages need a layer of at most {EXACT_GRADIENT_UNITS} units, found "
+            f"rbm: exact averages need a layer of at most {most} units, found "
             f"{rbm.visible} visible and {rbm.hidden} hidden; train with method 'natural' or 'pcd'"
         )
     if rbm.hidden <= rbm.visible:

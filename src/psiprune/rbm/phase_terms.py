@@ -26,10 +26,8 @@ from psiprune.core.limits import PHASE_TERMS
 from psiprune.core.repr import one_line
 from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.data.shots import unique_rows
-from psiprune.kernels import enumeration
-from psiprune.rbm.likelihood import Moments, flatten
-from psiprune.rbm.model import RBM
 from psiprune.rbm.phase import PhaseRBM
+from psiprune.rbm.scores import ScoredStates
 from psiprune.states.basis_rotation import check_few_rotated, expand
 
 Float64 = NDArray[np.float64]
@@ -141,7 +139,7 @@ def log_amplitudes(rbm: PhaseRBM, terms: Sequence[Terms]) -> list[Float64]:
     """Return log |A(x)|^2 + log Z of the shots of each piece, [shot] each."""
 
     def of(piece: Terms) -> Float64:
-        log_p, phi = (_Network(network, piece.bits).log_prob for network in _networks(rbm))
+        log_p, phi = (scored.log_prob for scored in _scored(rbm, piece))
         return _amplitudes(piece, log_p, phi)[0]
 
     return map_threads(of, terms)
@@ -157,7 +155,7 @@ def terms_likelihood(rbm: PhaseRBM, terms: Sequence[Terms]) -> tuple[float, Floa
     """
 
     def of(piece: Terms) -> tuple[float, Float64]:
-        networks = [_Network(network, piece.bits) for network in _networks(rbm)]
+        networks = _scored(rbm, piece)
         logs, ratio = _amplitudes(piece, *(network.log_prob for network in networks))
         ratio *= np.repeat(piece.weight, 1 << piece.rotated)
         real, imaginary = (
@@ -176,25 +174,10 @@ def terms_likelihood(rbm: PhaseRBM, terms: Sequence[Terms]) -> tuple[float, Floa
     return value, np.sum([slope for _, slope in found], axis=0) / shots
 
 
-class _Network:
-    """An RBM at some states: log p~, and its gradient for weights of these states."""
-
-    def __init__(self, rbm: RBM, bits: Bits) -> None:
-        self._mask, self._bits = rbm.mask, bits.T.astype(np.float64)
-        self._given = rbm.weights @ self._bits + rbm.hidden_bias[:, None]
-        #: log p~(s), [state].
-        self.log_prob = rbm.visible_bias @ self._bits
-        enumeration.sigmoids_and_sums(self._given, self.log_prob)
-
-    def slope(self, weight: Float64) -> Float64:
-        """Return sum_s weight_s d log p~(s), [parameter]; only once."""
-        self._given *= weight
-        both = self._given @ self._bits.T
-        return flatten(self._mask, Moments(both, self._bits @ weight, self._given.sum(axis=1)))
-
-
-def _networks(rbm: PhaseRBM) -> tuple[RBM, RBM]:
-    return rbm.amplitude, rbm.phase
+def _scored(rbm: PhaseRBM, terms: Terms) -> list[ScoredStates]:
+    """Return both networks at the states of some terms."""
+    bits = terms.bits.T.astype(np.float64)
+    return [ScoredStates(network, bits) for network in (rbm.amplitude, rbm.phase)]
 
 
 def _amplitudes(

@@ -51,8 +51,9 @@ def train_phases(
     (S + lambda 1) step = gradient with S the quantum Fisher information, which has a block for each
     network. A step that lowers the
     likelihood is tried again with 4 lambda; after each other one lambda is divided by 3. Above 16
-    sites the normalisation and S are averages over Gibbs chains, and bases may rotate at most 8
-    sites each, see `psiprune.training.sampled_phases`.
+    sites S is an average over Gibbs chains, and so is the normalisation where both layers of the
+    amplitude network have more than 20 units; bases may rotate at most 8 sites each, see
+    `psiprune.training.natural_phase_mcmc`.
 
     Args:
         shots: shots with a basis each, among them shots in Z on every site for the amplitudes;
@@ -64,7 +65,7 @@ def train_phases(
         start: continue training this state, instead of new ones.
         starts: independent fits from random weights, of which the likeliest is returned; every
             second one begins with phases all over the circle.
-        epochs: the most steps of each; above 16 sites each takes as many.
+        epochs: the most steps of each.
         weight_decay: L2 penalty on the weights, not on the biases, in nats per shot.
         seed: random seed of the initial weights and of chains.
         callback: called with the state after each step.
