@@ -263,9 +263,11 @@ def plot_answer(
     draw_agreement(agreement, dataset)
     draw_search(search, dataset)
     # Above the axes, as curves of any shape may fill them.
-    for each, columns in ((agreement, 3), (search, 3)):
+    for each, columns in ((agreement, 3), (search, 2)):
         legend_above(each, columns)
     draw_graph(graph, rbm)
+    if ax is None:
+        letter(axes)
     return axes
 
 
