@@ -265,8 +265,19 @@ def test_without_scripts(running: Browser, file: Path) -> None:
 def test_the_page_of_a_reconstruction(running: Browser, stages: Path, tmp_path: Path) -> None:
     shots = pp.read_shots(stages / "shots.nc")
     pp.reconstruct(shots, tmp_path / "run", settings=tiny.reconstruct_settings())
-    report = tmp_path / "run/report.html"
-    for width in (320, 1280):
+    check_page(running, tmp_path / "run/report.html")
+
+
+def test_the_page_of_a_reconstruction_with_phases(running: Browser, tmp_path: Path) -> None:
+    state = pp.quench(pp.TFIM(sites=3, field=1.0), 0.6, progress=False)
+    shots = pp.sample(state, 3000, seed=1, bases="nearest-pairs", progress=False)
+    pp.reconstruct(shots, tmp_path / "run", hidden=2, seeds=2, prune={"fraction": 0.3})
+    check_page(running, tmp_path / "run/report.html")
+
+
+def check_page(running: Browser, report: Path) -> None:
+    """All of a page with four figures fits, asks for nothing, and complains of nothing."""
+    for width in (320, 360, 1280):
         running.resize(width, 800)
         running.open(report)
         assert running.complaints == []
