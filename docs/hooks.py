@@ -19,7 +19,7 @@ from psiprune.cli.help import Help, joined
 TOP = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 
 
-def on_site(text: str) -> str:
+def for_site(text: str) -> str:
     """Return a page of the folder above with its links as the site needs them."""
     tops = "|".join(map(re.escape, TOP))
     text = re.sub(rf"\]\(({tops})", lambda found: f"]({found[1].lower()}", text)
@@ -122,7 +122,7 @@ def on_files(files: Any, config: Any) -> Any:
 
     for name in TOP:
         text = (Path(config["docs_dir"]).parent / name).read_text()
-        files.append(File.generated(config, name.lower(), content=on_site(text)))
+        files.append(File.generated(config, name.lower(), content=for_site(text)))
     for source in sorted(notebook.FOLDER.glob("*.py")):
         page, pictures = notebook.as_page(source.with_suffix(".ipynb"))
         for name, content in {f"{source.stem}.md": page, **pictures}.items():

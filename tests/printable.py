@@ -44,7 +44,7 @@ def texts(figure: Figure) -> list[Text]:
     axes: list[Any] = [ax for ax in figure.get_axes() if ax.axison]
     for ax in axes:
         found += [ax.title, ax._left_title, ax._right_title, *ax.texts]
-        for axis in (ax.xaxis, ax.yaxis):
+        for axis in (each for each in (ax.xaxis, ax.yaxis) if each.get_visible()):
             found += [axis.label, axis.get_offset_text()]
             for tick in axis._update_ticks():
                 found += [tick.label1, tick.label2]

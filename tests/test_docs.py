@@ -199,10 +199,12 @@ def test_every_page_is_in_the_navigation() -> None:
 def test_pages_of_the_folder_above_lead_to_those_of_the_site() -> None:
     text = "[how](docs/testing.md#fuzz) [what](CHANGELOG.md) [site](https://docs.org)"
     expected = "[how](testing.md#fuzz) [what](changelog.md) [site](https://docs.org)"
-    assert hooks.on_site(text) == expected
+    assert hooks.for_site(text) == expected
+    events = {"on_config", "on_files", "on_page_markdown", "on_page_content"}
+    assert {name for name in vars(hooks) if name.startswith("on_")} == events  # all that MkDocs has
     tops = {name.lower() for name in hooks.TOP}
     for name in hooks.TOP:
-        links = re.findall(r"\]\(([^)#\s:]+)[)#]", hooks.on_site((ROOT / name).read_text()))
+        links = re.findall(r"\]\(([^)#\s:]+)[)#]", hooks.for_site((ROOT / name).read_text()))
         assert [each for each in set(links) - tops if not (DOCS / each).exists()] == []
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
 from printable import check_printable
+from psiprune.core.statistics import QUANTILES
 from psiprune.experiments.figures.ablation import plot_broken, plot_forbidden
 from psiprune.experiments.figures.entanglement import plot_entanglement
 from psiprune.experiments.figures.frontier import plot_frontier
@@ -26,8 +30,11 @@ from psiprune.experiments.figures.sparse import plot_sparse
 from psiprune.io.netcdf import read_dataset
 from psiprune.paper.figures.graph import plot_graph
 from psiprune.paper.figures.timing import plot_timing
+from psiprune.sweeps.figures import plot_phase_diagram, plot_prunable
 
 DOCS = Path(__file__).parents[1] / "docs"
+sys.path.append(str(DOCS.parent / "scripts"))
+phase_figures = importlib.import_module("phase_figures")
 
 
 def kept(name: str) -> xr.Dataset:
@@ -37,6 +44,11 @@ def kept(name: str) -> xr.Dataset:
 
 def timing() -> Figure:
     return plot_timing(json.loads((DOCS / "paper/timing.json").read_text()))
+
+
+def phases() -> xr.Dataset:
+    found: xr.Dataset = phase_figures.phases((DOCS / "sweep.md").read_text())
+    return found
 
 
 SIZES = ("masks/masks.nc", "masks/masks-50-h1.nc", "masks/masks-100.nc")
@@ -54,8 +66,19 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "scaling": lambda: plot_scaling([kept(name) for name in SIZES]),
     "lattice": lambda: plot_budget(kept("lattice/square-6.nc")),
     "needed": lambda: plot_needed([kept("lattice/square-4.nc"), kept("lattice/square-6.nc")]),
+    "prunable": lambda: plot_prunable(phases()),
+    "phases": lambda: plot_phase_diagram(phases()),
     "entropy": lambda: plot_entanglement(kept("entanglement/entanglement.nc")),
 }
+
+
+def test_figures_of_phases_have_the_medians_and_bands_of_the_table() -> None:
+    grid = phases()
+    assert dict(grid.sizes) == {"variant": 2, "sites": 3, "ratio": 15, "seed": 101}
+    surgeon = grid["prunable"].sel(variant="surgeon", sites=18, ratio=1.1)
+    np.testing.assert_allclose(surgeon.quantile(QUANTILES), [0.59, 0.60, 0.71])
+    assert grid["prunable"].sel(sites=50, ratio=1.1).isnull().all()
+    assert grid["correlation_length"].sel(ratio=[0.5, 2.0]).values.round(2).tolist() == [0.72, 1.44]
 
 
 @pytest.mark.slow

@@ -151,6 +151,7 @@ def test_help_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> 
     example = COMMANDS["query"].example
     assert max(len(line) for line in lines if line.strip() != example) <= width
     assert f"  {example}" in lines
+    assert "\x1b" not in "".join(lines)  # as in a pipe to less
 
 
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,7 @@ def test_shots_of_other_programs(stages: Path, tmp_path: Path) -> None:
     found = numbers(tmp_path / "a.b8", "--format", "stim-b8", "--qubits", 4)
     assert found["shots"] == 300
     assert numbers(tmp_path / "a.b8", "--qubits", 4) == found
+    assert "next:" not in text_of(tiny.call("info", tmp_path / "a.b8", "--qubits", 4))
     np.savetxt(tmp_path / "spins.txt", 1 - 2.0 * bits, fmt="%d")
     assert numbers(tmp_path / "spins.txt", "--spin")["distinct"] == found["distinct"]
 
@@ -100,6 +101,12 @@ def test_the_next_command_ends_the_output(
     command = then.format(name, name.removesuffix(".nc"))
     assert text_of(tiny.call("info", name)).splitlines()[-1] == f"next: psiprune {command}"
     assert "next" not in json_of(tiny.call("info", name, "--json"))
+
+
+def test_a_format_is_given_again_to_import(stages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(stages)
+    printed = text_of(tiny.call("info", "shots.txt", "--format", "text"))
+    assert printed.splitlines()[-1] == "next: psiprune import text shots.txt -o shots.nc"
 
 
 def test_warnings_come_last(tmp_path: Path) -> None:

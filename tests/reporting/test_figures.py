@@ -156,7 +156,7 @@ def test_a_legend_fits_the_width(width: float) -> None:
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1
     labels = ax.get_legend_handles_labels()[1]
-    assert fitting_columns(figure, labels, 3) == {2.4: 1, 3.4: 2, 9.0: 3}[width]
+    assert fitting_columns(labels, 3, width) == {2.4: 1, 3.4: 2, 9.0: 3}[width]
 
 
 def test_a_grid_without_panels_says_so(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from matplotlib.image import imread
 import psiprune as pp
 import tiny
 from browser import NAMES, VARIABLE, Browser, browsing, find_browser
+from printable import check_printable
 from psiprune.reporting.page import write_report
 from psiprune.reporting.traced import percent, significant
 from refusals import check_facts
@@ -264,9 +265,24 @@ def test_without_scripts(running: Browser, file: Path) -> None:
 
 def test_the_page_of_a_reconstruction(running: Browser, stages: Path, tmp_path: Path) -> None:
     shots = pp.read_shots(stages / "shots.nc")
-    pp.reconstruct(shots, tmp_path / "run", settings=tiny.reconstruct_settings())
-    report = tmp_path / "run/report.html"
-    for width in (320, 1280):
+    made = pp.reconstruct(shots, tmp_path / "run", settings=tiny.reconstruct_settings())
+    for figure in (*made.figures().values(), made.plot()[0].figure):
+        check_printable(figure)
+    check_page(running, tmp_path / "run/report.html")
+
+
+def test_the_page_of_a_reconstruction_with_phases(running: Browser, tmp_path: Path) -> None:
+    state = pp.quench(pp.TFIM(sites=3, field=1.0), 0.6, progress=False)
+    shots = pp.sample(state, 3000, seed=1, bases="nearest-pairs", progress=False)
+    made = pp.reconstruct(shots, tmp_path / "run", hidden=2, seeds=2, prune={"fraction": 0.3})
+    for figure in (*made.figures().values(), made.plot()[0].figure):
+        check_printable(figure)
+    check_page(running, tmp_path / "run/report.html")
+
+
+def check_page(running: Browser, report: Path) -> None:
+    """All of a page with four figures fits, asks for nothing, and complains of nothing."""
+    for width in (320, 360, 1280):
         running.resize(width, 800)
         running.open(report)
         assert running.complaints == []

@@ -76,11 +76,11 @@ def info_command(
             measured = measure_observables(of, observable)
         numbers["observables"] = measured_numbers(measured)
         text += f"\n\n{measured_text(measured)}"
-    plain = form is None and not given and readout is None
-    show(numbers, text, json, _next(description, file) if plain else "")
+    plain = not given and readout is None
+    show(numbers, text, json, _next(description, file, form) if plain else "")
 
 
-def _next(description: object, file: Path) -> str:
+def _next(description: object, file: Path, format: str | None) -> str:
     """Return the command that usually comes after the description of shots, a state or an RBM."""
     from psiprune.data.basis_diagnostics import BasesDescription
     from psiprune.data.diagnostics import ShotsDescription
@@ -91,6 +91,8 @@ def _next(description: object, file: Path) -> str:
         return ""  # no command takes such shots, and a pipe is read only once
     before = "see the warnings, then " if warnings else ""
     made = Path(file).with_suffix("")
+    if format is not None:
+        return before + command_line("import", format, file, "-o", f"{made}.nc")
     if isinstance(description, ShotsDescription):
         return before + command_line("reconstruct", file, "-o", "result")
     if isinstance(description, BasesDescription):

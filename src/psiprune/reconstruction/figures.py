@@ -42,7 +42,7 @@ _BARS = 100
 @styled
 def plot_choice(dataset: xr.Dataset) -> Figure:
     """Plot the validation loss relative to the best candidate, by hidden units and rate."""
-    figure = Figure(figsize=(ONE_COLUMN, 2.1), layout="constrained")
+    figure = Figure(figsize=(ONE_COLUMN, 2.3), layout="constrained")
     ax = figure.subplots()
     hidden, loss, error, chosen = (
         dataset[f"candidate_{name}"].values for name in ("hidden", "loss", "loss_error", "chosen")
@@ -263,9 +263,11 @@ def plot_answer(
     draw_agreement(agreement, dataset)
     draw_search(search, dataset)
     # Above the axes, as curves of any shape may fill them.
-    for each, columns in ((agreement, 3), (search, 3)):
+    for each, columns in ((agreement, 3), (search, 2)):
         legend_above(each, columns)
     draw_graph(graph, rbm)
+    if ax is None:
+        letter(axes)
     return axes
 
 

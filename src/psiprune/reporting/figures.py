@@ -106,7 +106,7 @@ def legend_rows(
 
     Args:
         columns: panels side by side.
-        lines: of the legend below each row.
+        lines: of the legend below each row, with its title.
         height: of a row of panels in inches, without its labels.
         share: whether a row has one scale.
 
@@ -136,7 +136,7 @@ def fill_legend(words: Axes, ax: Axes, columns: int, title: str | None = None) -
     """Draw the legend of one panel on axes of `legend_rows`."""
     handles, labels = ax.get_legend_handles_labels()
     figure = words.figure.get_figure(root=True)
-    columns = fitting_columns(figure, labels, columns)
+    columns = fitting_columns(labels, columns, figure.get_figwidth())
     middle = blended_transform_factory(figure.transFigure, words.transAxes)
     style: dict[str, Any] = {"loc": "upper center", "borderaxespad": 0.0, "title": title}
     style |= {"bbox_to_anchor": (0.5, 1.0), "bbox_transform": middle}
@@ -245,11 +245,8 @@ def legend_below(figure: Figure, ax: Axes, columns: int, **style: Any) -> None:
     It has at most so many columns, fewer where the figure is narrower than its labels.
     """
     handles, labels = ax.get_legend_handles_labels()
-    columns = fitting_columns(figure, labels, columns)
-    # Matplotlib fills the legend column by column.
-    lines = max(
-        sum(1 + name.count("\n") for name in one) for one in np.array_split(labels, columns)
-    )
+    lines = legend_lines(labels, columns, figure.get_figwidth())
+    columns = fitting_columns(labels, columns, figure.get_figwidth())
     lines += 1 if style.get("title") else 0
     spaced = 1.25 + matplotlib.rcParams["legend.labelspacing"]
     inches = lines * spaced * _points(matplotlib.rcParams["legend.fontsize"]) / 72
@@ -264,8 +261,15 @@ def legend_above(ax: Axes, columns: int = 2) -> None:
     ax.legend(handles, labels, ncols=columns, borderaxespad=0.0, **style)
 
 
-def fitting_columns(figure: Figure, labels: Sequence[str], most: int) -> int:
-    """Return how many columns of a legend fit the width of a figure, from 1 to `most`."""
+def legend_lines(labels: Sequence[str], most: int, width: float = ONE_COLUMN) -> int:
+    """Return the lines of a legend without title, in as many columns of `most` as fit the width."""
+    # Matplotlib fills the legend column by column.
+    columns = np.array_split(labels, fitting_columns(labels, most, width))
+    return max(sum(1 + name.count("\n") for name in one) for one in columns)
+
+
+def fitting_columns(labels: Sequence[str], most: int, width: float) -> int:
+    """Return how many columns of a legend fit a width in inches, from 1 to `most`."""
     spaces = ("handlelength", "handletextpad", "columnspacing")
     size = _points(matplotlib.rcParams["legend.fontsize"])
     parameters: Any = matplotlib.rcParams
@@ -273,7 +277,7 @@ def fitting_columns(figure: Figure, labels: Sequence[str], most: int) -> int:
     widths = [max(map(_width, label.split("\n"))) + handle for label in labels]
     for columns in range(most, 1, -1):
         parts = np.array_split(widths, columns)
-        if sum(part.max(initial=0.0) for part in parts) <= 72 * figure.get_figwidth():
+        if sum(part.max(initial=0.0) for part in parts) <= 72 * width:
             return columns
     return 1
 

@@ -21,6 +21,7 @@ from psiprune.reporting.figures import (
     faint_grid,
     fill_legend,
     legend_below,
+    legend_lines,
     legend_rows,
     log_y,
     mark_beyond,
@@ -34,7 +35,8 @@ Float64 = NDArray[np.float64]
 #: Choose links by the shots; and the rule to compare with.
 _CHOSEN = ("scale-free", "snip", "magnitude", "surgeon", "scale-free-surgeon")
 _MEASURES = (("kl", KL), ("abs_magnetization_bias", "bias of ⟨|m|⟩"))
-_MPS = "MPS, D = {}"
+_EXACT = "exact"
+_FLOOR = "parameters / (2 shots)"
 
 
 @styled
@@ -54,7 +56,12 @@ def plot_budget(masks: xr.Dataset) -> Figure:
         for width in mask_widths(masks)
         for title in groups
     ]
-    lines = [4 + -(-(len(groups[title]) + 2) // 2) for *_, title in rows]
+    bonds = _bonds(masks)
+    labels = [[*(VARIANTS[each][3] for each in groups[title]), _FLOOR, bonds] for *_, title in rows]
+    lines = [
+        1 + bool(title) + legend_lines(each, 2)
+        for (*_, title), each in zip(rows, labels, strict=True)
+    ]
     figure, axes, words = legend_rows(2, lines, share=False)
     for (here, width, title), of_row, below in zip(rows, axes, words, strict=True):
         for ax, (name, label) in zip(of_row, _MEASURES, strict=True):
@@ -80,14 +87,12 @@ def _budget(ax: Axes, masks: xr.Dataset, width: int, name: str, variants: Sequen
         middles.append((values["count"], values.median("seed"), color))
     if name == "kl":
         floor = of_width["kl_floor"].median("seed").max("variant").dropna("count")
-        label = "parameters / (2 shots)"
-        ax.plot(floor["count"], floor, ":", lw=0.8, color=GREY, label=label)
+        ax.plot(floor["count"], floor, ":", lw=0.8, color=GREY, label=_FLOOR)
     ax.set_xscale("log")
     log_y(ax)
     low, high = ax.get_ylim()
     style = {"ms": 4, "mfc": "none", "color": BLACK}
-    bonds = _MPS.format(", ".join(map(str, masks["bond"].values)))
-    ax.plot(masks["mps_parameters"], masks[f"mps_{name}"], "D", label=bonds, **style)
+    ax.plot(masks["mps_parameters"], masks[f"mps_{name}"], "D", label=_bonds(masks), **style)
     ax.set_ylim(low, high)  # the worst MPS would hide the differences of RBMs
     for along, values, color in (
         *middles,
@@ -97,6 +102,10 @@ def _budget(ax: Axes, masks: xr.Dataset, width: int, name: str, variants: Sequen
     for axis in (ax.xaxis, ax.yaxis):
         round_ticks(axis)
     faint_grid(ax)
+
+
+def _bonds(masks: xr.Dataset) -> str:
+    return f"MPS, D = {', '.join(map(str, masks['bond'].values))}"
 
 
 @styled
@@ -159,7 +168,10 @@ def plot_correlations(masks: xr.Dataset) -> Figure:
     """
     fields, width, shown = masks["field"].values, mask_widths(masks)[-1], masks.attrs["shown"]
     groups = groups_of(masks["variant"].values.tolist())
-    lines = [3 + len(group) // 2 for group in groups.values()]
+    lines = [
+        bool(title) + legend_lines([_EXACT, *(VARIANTS[each][3] for each in group)], 2)
+        for title, group in groups.items()
+    ]
     figure, axes, words = legend_rows(len(fields), lines, height=1.5)
     for (title, group), row, below in zip(groups.items(), axes, words, strict=True):
         row[0].set_ylabel("|C(d)|")
@@ -167,7 +179,7 @@ def plot_correlations(masks: xr.Dataset) -> Figure:
             one = masks.sel(field=field)
             exact = one["correlation_reference"].values
             d = np.arange(len(exact))
-            ax.plot(d[1:], np.abs(exact[1:]), "-", lw=2.5, alpha=0.3, color=BLACK, label="exact")
+            ax.plot(d[1:], np.abs(exact[1:]), "-", lw=2.5, alpha=0.3, color=BLACK, label=_EXACT)
             for variant in group:
                 rbms = one.sel(variant=variant)
                 dense = _dense_width(rbms, width) if variant == "dense" else width

@@ -18,6 +18,7 @@ from psiprune.reporting.figures import (
     faint_grid,
     fill_legend,
     legend_below,
+    legend_lines,
     legend_rows,
     log_y,
     panel_grid,
@@ -57,12 +58,13 @@ def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
     kinds = [n for n in (MPS, MPS_PARITY, *SCALED) if any(n in column for column in points)]
     rows = [[name for name in kinds if name in row] for row in _ROWS]
     rows = [row for row in rows if len(row) > 1] if len(kinds) > MOST else [kinds]
-    figure, axes, words = legend_rows(len(ratios), [4] * len(rows), height=1.5)
     looks = {
         MPS: (BLACK, "D", "--", "MPS, the exact state truncated"),
         MPS_PARITY: (GREY, "D", ":", "MPS with parity"),
         **VARIANTS,
     }
+    lines = [legend_lines([looks[name][3] for name in row], 2) for row in rows]
+    figure, axes, words = legend_rows(len(ratios), lines, height=1.5)
     for column, ratio, found in zip(axes.T, ratios, points, strict=True):
         column[0].set_title(f"h = {ratio:g} J")
         for ax, names in zip(column, rows, strict=True):

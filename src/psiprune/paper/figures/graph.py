@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
-from psiprune.reporting.figures import BLACK, GREY, letter
+from psiprune.reporting.figures import BLACK, GREY
 from psiprune.reporting.labels import phase_label
 from psiprune.reporting.style import ONE_COLUMN, styled
 from psiprune.reporting.weights_figure import NEGATIVE, POSITIVE, draw_weights, write_weights
@@ -56,12 +56,12 @@ def plot_graph(models: xr.Dataset, level: int | None = None) -> Figure:
         weights, mask = one["weights"].values[order], one["mask"].values[order].astype(bool)
         _draw_graph(graph, weights, mask, order, scale)
         graph.set_title(_title(one))
+        graph.set_title(f"({'ab'[k]})", loc="left")
         image = draw_weights(matrix, weights, mask, scale)
         write_weights(matrix, weights, mask, scale)
         matrix.set_ylabel("hidden unit")
         matrix.set_yticks(range(hidden), order)
         matrix.set_xticks(range(0, visible, 1 if visible <= 20 else visible // 10))
-    letter(axes[:, 0])
     axes[1, 1].set_xlabel("visible unit (site)")
     figure.colorbar(image, ax=axes[1, 1], label="weight", location="bottom", aspect=40)
     _explain(figure)
@@ -119,9 +119,11 @@ def _draw_graph(
         ax.plot(at, np.full(len(at), y), "o", ms=size, mfc=face, mec=BLACK, mew=0.6, zorder=2)
         ax.text(-1.1, y, word, ha="right", va="center")
     if visible <= 20:
-        for at, y, who in ((above, 1.13, names), (below, -0.13, range(visible))):
+        style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "x-small"}
+        apart = size / 2 + 4.5  # points between the middles of a unit and its number
+        for at, y, who, away in ((above, 1.0, names, apart), (below, 0.0, range(visible), -apart)):
             for x, name in zip(at, who, strict=True):
-                ax.text(x, y, str(name), ha="center", va="center", fontsize="x-small")
+                ax.annotate(str(name), (x, y), (0, away), textcoords="offset points", **style)
     ax.set_xlim(-1.0, visible)
     ax.set_ylim(-0.3, 1.3)
     ax.set_axis_off()

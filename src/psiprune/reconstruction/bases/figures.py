@@ -24,6 +24,7 @@ from psiprune.reporting.figures import (
     faint_grid,
     legend_above,
     legend_below,
+    letter,
 )
 from psiprune.reporting.graph_figure import draw_graph
 from psiprune.reporting.style import ONE_COLUMN, TWO_COLUMNS, AxesArray, given_axes, styled
@@ -52,7 +53,7 @@ def draw_pairs(ax: Axes, dataset: xr.Dataset) -> None:
     ax.set_aspect("equal")
     ax.set_xlabel("test shots")
     ax.set_ylabel("smallest state")
-    ax.legend(frameon=False, loc="upper left")
+    legend_above(ax)
     faint_grid(ax)
 
 
@@ -71,6 +72,7 @@ def plot_bases(dataset: xr.Dataset) -> Figure:
         right.set_xlabel("number of the basis")
     right.set_ylabel("log-likelihood of test shots, deviation (σ)")
     faint_grid(right)
+    letter((left, right))
     return figure
 
 
@@ -89,8 +91,9 @@ def plot_search(dataset: xr.Dataset) -> Figure:
     right.invert_xaxis()
     right.set_xlabel("weights left")
     right.set_ylabel("weights of each network")
-    right.legend(frameon=False)
+    legend_above(right)
     faint_grid(right)
+    letter((left, right))
     return figure
 
 
@@ -120,7 +123,7 @@ def plot_entropy(dataset: xr.Dataset) -> Figure:
     ax.set_xlabel("sites on the left")
     ax.set_ylabel("entanglement entropy (nats)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(frameon=False)
+    legend_above(ax)
     faint_grid(ax)
     return figure
 
@@ -155,6 +158,8 @@ def plot_answer(
     pairs, search, *graphs = axes
     draw_pairs(pairs, dataset)
     draw_search(search, dataset)
-    legend_above(search, 3)
+    legend_above(search)
     _draw_graphs(graphs, rbm)
+    if ax is None:
+        letter((pairs, search))  # the graphs have names
     return axes
