@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 import psiprune as pp
 from psiprune.pruning.schedule import weights_kept
@@ -478,3 +478,14 @@ def frontier_of(
     }
     attributes = {"sites": sites, "hidden": hidden, "coupling": 1.0, "limit": 0.02}
     return xr.Dataset(spread, coordinates, attributes)
+
+
+def markov_chain(
+    length: float, sites: int, shots: int, copies: int = 1, seed: int = 0
+) -> NDArray[np.uint8]:
+    """Shots of a chain with C(d) = exp(-d / length); of several, site i of all before i + 1."""
+    generator = np.random.default_rng(seed)
+    first = generator.integers(0, 2, (shots, 1, copies))
+    walls = generator.random((shots, sites - 1, copies)) < (1.0 - np.exp(-1.0 / length)) / 2.0
+    bits = np.cumsum(np.concatenate([first, walls], axis=1), axis=1) % 2
+    return bits.reshape(shots, -1).astype(np.uint8)

@@ -142,7 +142,6 @@ from .inspect.describe import describe
 from .metrics.against_shots import evaluate_on_shots
 from .metrics.against_state import evaluate
 from .metrics.entanglement import Entanglement, entanglement
-from .metrics.mask_for_shots import mask_for_shots
 from .metrics.measure import Measure
 from .metrics.measured import measure_observables
 from .metrics.phase_report import PhaseReport, evaluate_phases
@@ -158,6 +157,7 @@ from .pruning.search import Smallest, find_smallest
 from .pruning.settings import PruneSettings
 from .rbm.clusters import find_clusters
 from .rbm.export import export_rbm
+from .rbm.mask_for_shots import mask_for_shots
 from .rbm.masks import (
     break_clusters,
     cluster_mask,

@@ -9,6 +9,7 @@ import pytest
 
 import psiprune as pp
 import tiny
+from invented import markov_chain
 from outcomes import json_of, text_of
 from psiprune.io.netcdf import read_dataset
 from psiprune.rbm.init import initial_rbm
@@ -48,14 +49,17 @@ def test_train_by_each_method(stages: Path, tmp_path: Path, name: str) -> None:
     check_refusal(line, "method", str(method), found["initial"])
 
 
-def test_train_names_a_better_mask_for_a_long_chain(tmp_path: Path) -> None:
-    for sites, options, named in ((21, (), True), (20, (), False), (21, ("--hidden=2",), False)):
-        shots = np.random.default_rng(0).integers(0, 2, (40, sites), dtype=np.uint8)
-        pp.Shots(shots).save(tmp_path / f"{sites}.nc")
+def test_train_takes_scale_free_links_for_a_long_chain(tmp_path: Path) -> None:
+    for sites, options, taken in ((21, (), True), (20, (), False), (21, ("--hidden=2",), False)):
+        file = tmp_path / f"{sites}.nc"
+        shots = pp.Shots(markov_chain(3.0, sites, 400))
+        shots.save(file)
         out = tmp_path / f"{sites}-{len(options)}-rbm.nc"
-        made = tiny.call("train", tmp_path / f"{sites}.nc", *options, "--epochs=0", "-o", out)
-        command = f"psiprune mask scale-free {tmp_path / '21.nc'} -o mask.txt"
-        assert (command in made.err) == named
+        made = tiny.call("train", file, *options, "--epochs=0", "-o", out)
+        assert (f"psiprune mask scale-free {file}" in made.err) == taken
+        assert ("--hidden 10" in made.err) == taken
+        mask = pp.mask_for_shots(shots)
+        assert np.array_equal(pp.load_rbm(out).mask, mask) == taken
 
 
 def test_train_says_that_it_took_more_hidden_units(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def scale_free_command(
     """
     if shots is not None:
         from psiprune.data.shots import read_shots
-        from psiprune.metrics.mask_for_shots import mask_for_shots
+        from psiprune.rbm.mask_for_shots import mask_for_shots
 
         replaced = {
             "--sites": sites,

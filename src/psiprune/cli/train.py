@@ -29,7 +29,6 @@ from psiprune.cli.options import (
 from psiprune.cli.streams import tell
 from psiprune.core.durations import parse_duration
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import EXACT_SITES
 from psiprune.core.validation import check_count
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.work_status import note_kept
@@ -80,13 +79,15 @@ def train_command(
     Args:
         shots: file of shots: NetCDF of psiprune, .npy, .npz, or text of 0 and 1
         out: file to write the RBM to
-        hidden: number of hidden units (default: that of the mask, else half the number of sites, or
-            up to 18 sites all of it where that clearly misses structure of the shots)
+        hidden: number of hidden units (default: that of the mask, else for shots of a long chain
+            that of psiprune mask scale-free SHOTS, else half the number of sites, or up to 18 sites
+            all of it where that clearly misses structure of the shots)
         phase_hidden: hidden units of the RBM of the phases, for shots in several bases (default:
             twice those of the amplitudes)
         seed: random seed of the initial weights, the order of the shots and the Gibbs chains
         mask: which weights exist: an RBM file whose mask to use, or .npy or text of 0 and 1 with
-            one row per hidden unit (see psiprune mask); default: all
+            one row per hidden unit (see psiprune mask); default: all, or without --hidden for shots
+            of a long chain that of psiprune mask scale-free SHOTS
         phase_mask: the same for the RBM of the phases, for shots in several bases
         starts: independent fits of shots in several bases, of which the likeliest is kept (default:
             4)
@@ -111,7 +112,7 @@ def train_command(
     from psiprune.training.found_symmetry import with_found_symmetry
     from psiprune.training.stopping import check_folds
     from psiprune.training.symmetry import symmetry_of
-    from psiprune.training.train import Callback, fingerprint, new_rbm, train
+    from psiprune.training.train import Callback, default_mask, fingerprint, new_rbm, train
 
     limit = math.inf if yes else parse_duration("--max-time", max_time)
     if (state is None) != (history is None):
@@ -155,7 +156,16 @@ def train_command(
                 f"{data.bases[0][0]}; omit it"
             )
     units = max(1, data.sites // 2) if hidden is None else check_count("--hidden", hidden, 1)
+    wanted = chosen_method(method, config)
     mask_array = None if mask is None else read_mask(mask)
+    if hidden is None and mask is None:
+        mask_array = default_mask(data, wanted, initial)
+        if mask_array is not None:
+            tell(
+                f"psiprune: note: shots of a chain: {len(mask_array)} hidden units with "
+                f"{mask_array.sum():,} scale-free weights (psiprune mask scale-free "
+                f"{quote(str(shots))}); --hidden {units} takes all weights of so many units"
+            )
     if mask_array is not None:
         units = len(mask_array) if hidden is None else units
         if mask_array.shape != (units, data.sites):
@@ -164,7 +174,6 @@ def train_command(
                 f"{mask}: must have {units} rows (hidden units) and {data.sites} columns (sites), "
                 f"found {rows} and {columns}; give a mask [hidden, site] of this size"
             )
-    wanted = chosen_method(method, config)
     weights = units * data.sites if mask_array is None else int(mask_array.sum())
     asked, wanted = wanted, with_found_symmetry(wanted, data, units, mask_array)
     if wanted is not asked:
@@ -179,12 +188,6 @@ def train_command(
         _check_history(history, [out, *side_files])
         side_files.append(history)
     _check_needs(wanted, data, units, mask_array, limit, folds)
-    if hidden is None and mask is None and data.sites > EXACT_SITES:
-        tell(
-            "psiprune: note: if the sites form a chain, as many hidden units as sites with "
-            "scale-free links usually fit better: psiprune mask scale-free "
-            f"{quote(str(shots))} -o mask.txt, then train with --mask mask.txt"
-        )
     reference = None
     if state is not None and history is not None:
         from psiprune.metrics.reference import reference_of

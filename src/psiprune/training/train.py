@@ -22,11 +22,14 @@ from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots, check_sites
 from psiprune.io.checkpoint import Checkpoint, Checkpoints, Notes
 from psiprune.rbm.init import coded_rbm, initial_rbm, local_rbm
+from psiprune.rbm.mask_for_shots import mask_of_long_chain
+from psiprune.rbm.masks import Mask
 from psiprune.rbm.model import RBM
 from psiprune.training.diagnostics import misses_structure, training_problems
 from psiprune.training.found_symmetry import with_found_symmetry
 from psiprune.training.method import Initial, Method
-from psiprune.training.methods import MethodLike, as_method
+from psiprune.training.methods import MethodBySize, MethodLike, as_method
+from psiprune.training.natural_gradient import NaturalGradient
 from psiprune.training.stopping import (
     check_folds,
     cross_validated,
@@ -83,13 +86,14 @@ def train(
         shots: Shots, bits [shot, site] as a plain array, or counts {"0101": 12}.
         hidden: number of hidden units, N_h. By default half the number of sites, and up to 18
             sites as many as sites where several initial weights are tried and all results clearly
-            miss structure of the shots.
+            miss structure of the shots. If neither this nor a mask is given, long chains take the
+            hidden units and weights of `mask_for_shots`, see `default_mask`.
         method: `CD`, `PCD`, `NaturalGradient` or `ExactNaturalGradient` with its settings, or one
             of the names "cd", "pcd", "natural" and "exact" for the method with its defaults. "auto"
             is the best one for the size: exact where a layer has at most 18 units (and with readout
             errors at most 20 sites), else natural up to 20,000 parameters, else pcd.
         seed: random seed of the initial weights, the order of the shots and all chains.
-        mask: weights that exist, bool [hidden, site]; by default all.
+        mask: weights that exist, bool [hidden, site]; by default all, see hidden.
         start: continue training this RBM instead of a new one.
         initial: initial weights of a new RBM: "random"; "local", each hidden unit couples to one
             site and the sites correlated with it in the data; "coded", a sign code for each site.
@@ -131,6 +135,10 @@ def train(
     """
     data, seed = as_shots(shots), check_seed(seed)
     readout = data.readout is not None
+    if start is None and hidden is None and mask is None:
+        mask = default_mask(data, method, initial)
+        if mask is not None:
+            _LOG.info("%d hidden units with %d scale-free weights", len(mask), mask.sum())
     if start is None:
         units = check_count("hidden", max(1, data.sites // 2) if hidden is None else hidden, 1)
         weights = None if mask is None else int(np.count_nonzero(mask))
@@ -214,6 +222,19 @@ def train(
     for problem in problems:
         warnings.warn(problem, TrainingWarning, stacklevel=2)
     return replace(rbm, provenance={**rbm.provenance, "training_warnings": "\n".join(problems)})
+
+
+def default_mask(
+    shots: Shots, method: MethodLike, initial: Initial | Sequence[Initial] | None = None
+) -> Mask | None:
+    """Return the mask that `train` takes if neither it nor the hidden units are given.
+
+    That is `mask_for_shots` for shots of a chain of 21 to 200 sites (`mask_of_long_chain`), trained
+    by natural gradient from local weights; else None, for all weights.
+    """
+    if not isinstance(as_method(method), MethodBySize | NaturalGradient):
+        return None
+    return mask_of_long_chain(shots) if initial in (None, "local") else None
 
 
 @single_blas_thread()
