@@ -292,7 +292,9 @@ def plot_masks(masks: xr.Dataset) -> Figure:
     panels = len(shown) + bool(shown)
     figure, axes = panel_grid(panels, 3 if panels <= MOST else 4, 1.4, empty)
     for ax, variant in zip(axes.ravel(), shown, strict=False):
-        ax.imshow(masks["mask"].sel(variant=variant), cmap="Greys", aspect="auto")
+        ax.imshow(
+            masks["mask"].sel(variant=variant), cmap="Greys", aspect="auto", interpolation="none"
+        )
         ax.set_title(VARIANTS[str(variant)][3].replace(", ", ",\n"), fontsize="small")
         ax.set_xlabel("site")
         ax.set_ylabel("hidden unit")
