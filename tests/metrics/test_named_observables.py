@@ -219,6 +219,23 @@ def test_above_twenty_sites_a_function_of_a_state_is_sampled(
     assert abs(value - np.mean((1 - state.magnetization()) / 2)) < 4 * error
 
 
+def test_shots_know_where_their_sites_are() -> None:
+    """Also in metres: S(pi, 0) of a 2 x 3 lattice, of shots and of an RBM on them."""
+    places = 5e-6 * pp.lattice_positions("square", 3, 2)
+    bits = BITS[np.random.default_rng(0).choice(2**N, 500)][:, :6]
+    shots = Shots(bits, provenance={"positions": places.tolist()})
+    sign = (-1.0) ** np.round(places[:, 0] / 5e-6)
+    expected = (((1 - 2.0 * bits) @ sign) ** 2 / 6).mean()
+    text = "s=structure_factor(pi,0)"
+    assert pp.measure_observables(shots, [text])["s"].value == pytest.approx(expected)
+    report = pp.evaluate_on_shots(
+        random_rbm(6, 2), shots, draws=200, observables=[text], progress=False
+    )
+    assert report.custom["s"].shots_value == pytest.approx(expected)
+    with refuses("observable", "structure_factor", "1 wave number"):
+        pp.measure_observables(Shots(bits), [text])
+
+
 def test_against_shots() -> None:
     """Of records, what is diagonal is also corrected; X is of the RBM alone, of its true bits."""
     rbm = random_rbm(N, 3, scale=0.5)

@@ -298,9 +298,11 @@ def _metric(
     """Return the metric to limit: against the state, or without one against the shots."""
     from psiprune.metrics.observable_text import read_observables
     from psiprune.metrics.selectors import shots_metric, state_metric
+    from psiprune.states.hamiltonian import positions_of
 
     if state is None:
-        further = read_observables(texts, dense.visible, recorded=True)
+        places = positions_of(data)
+        further = read_observables(texts, dense.visible, recorded=True, positions=places)
         how: dict[str, Any] = {"draws": until.draws, "seed": seed, "observables": further}
         return shots_metric(until.measure, dense, data, **how)
     reference = _load_reference(state, dense, texts)

@@ -147,9 +147,11 @@ def _reference(state: Path, sites: int, texts: Sequence[str]) -> Reference:
     """
     from psiprune.metrics.observable_text import is_code, read_observables
     from psiprune.metrics.reference import reference_of
+    from psiprune.states.hamiltonian import positions_of
     from psiprune.states.mps import load_mps
 
     loaded = load_mps(state)
     if loaded.sites != sites:
         raise InputError(f"{state}: has {loaded.sites} sites, but the shots have {sites}")
-    return reference_of(loaded, read_observables([x for x in texts if not is_code(x)], sites))
+    given, places = [text for text in texts if not is_code(text)], positions_of(loaded.model)
+    return reference_of(loaded, read_observables(given, sites, positions=places))

@@ -45,7 +45,7 @@ from psiprune.metrics.rates_error import errors_from_rates, readout_warning, tra
 from psiprune.metrics.shots_report import TAKEN, Comparison, ShotsReport
 from psiprune.metrics.training_error import Training, errors_from_training, training_of
 from psiprune.rbm.model import RBM, Data
-from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.hamiltonian import Hamiltonian, positions_of
 from psiprune.states.tfim import midpoint
 
 Float64 = NDArray[np.float64]
@@ -100,12 +100,12 @@ def evaluate_on_shots(
         InputError: the shots are fewer than 2, of another number of sites or in another basis,
             draws < 100, rate_sets < 0, or a custom observable fails.
     """
-    custom = as_observables(observables, rbm.visible)
+    data = check_sites(as_shots(shots), rbm.visible, "the RBM")
+    custom = as_observables(observables, rbm.visible, positions_of(data))
     check_names(custom, TAKEN)
     check_rbm_size(custom, rbm.visible)
     draws, seed = check_count("draws", draws, 100), check_seed(seed)
     rate_sets = check_count("rate_sets", rate_sets, 0)
-    data = check_sites(as_shots(shots), rbm.visible, "the RBM")
     if len(data) < 2:
         raise InputError(f"{data.source}: an error bar needs at least 2 shots, found {len(data)}")
     bits, found = data.bits, None

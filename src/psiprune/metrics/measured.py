@@ -96,7 +96,7 @@ def measure_observables(
         found = as_observables(observables, of.sites, positions_of(of.model))
         return _of_state(of, found, seed)
     shots = as_shots(of)
-    found = as_observables(observables, shots.sites)
+    found = as_observables(observables, shots.sites, positions_of(shots))
     if len(shots) < 2:
         raise InputError(f"{shots.source}: an error bar needs at least 2 shots, found {len(shots)}")
     if shots.basis != "Z":

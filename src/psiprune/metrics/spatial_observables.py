@@ -54,10 +54,12 @@ class Layout(NamedTuple):
 
 def layout_of(sites: int, positions: tuple[tuple[float, ...], ...] | None) -> Layout:
     """Return where sites are: at the positions of their Hamiltonian, or in a chain."""
-    if positions is None:
+    from scipy.spatial.distance import pdist
+
+    if positions is None or sites < 2:
         return Layout(np.arange(sites, dtype=np.float64)[:, None], True)
     table = np.array(positions, np.float64)
-    return Layout(table / Layout(table, False).pairs[2].min(), False)
+    return Layout(table / pdist(table).min(), False)  # before rounding, as it may be in metres
 
 
 def structure_factor(name: str, argument: str | None, layout: Layout) -> BitsObservable:

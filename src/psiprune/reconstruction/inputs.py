@@ -33,6 +33,7 @@ from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.reconstruction.custom_code import find_code
 from psiprune.reconstruction.dataset import OBSERVABLES, check_observable_names
 from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.states.hamiltonian import positions_of
 
 #: Fewest independent shots in each of the three parts; fewer give no meaningful error bar.
 MIN_SHOTS = 30
@@ -225,14 +226,15 @@ def _expected(
 
 
 def load_observables(
-    settings: ReconstructSettings, folder: Path, given: GivenObservables, sites: int
+    settings: ReconstructSettings, folder: Path, given: GivenObservables, shots: Shots
 ) -> dict[str, Observable]:
     """Load custom observables, given, as text and from files; check their names and `measure`."""
+    sites, places = shots.sites, positions_of(shots)
     code = [*filter(is_code, settings.observable)]
     located = dict(zip(code, find_code(folder, code), strict=True))
     texts = [located.get(text, text) for text in settings.observable]
-    custom = as_observables(given, sites)
-    for name, observable in read_observables(texts, sites).items():
+    custom = as_observables(given, sites, places)
+    for name, observable in read_observables(texts, sites, positions=places).items():
         if name in custom:
             raise InputError(f"observable: {name!r} is given twice; rename one of them")
         custom[name] = observable

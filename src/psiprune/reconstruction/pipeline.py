@@ -74,7 +74,7 @@ def run_reconstruct(
     data = as_shots(shots)
     check_sites(data, data.sites, "an RBM")
     given, settings = with_checksums(settings, data), resolve_settings(settings, data)
-    custom = load_observables(settings, Path(folder), observables or {}, data.sites)
+    custom = load_observables(settings, Path(folder), observables or {}, data)
     dependence = find_dependence(data)
     split = split_shots(data, settings.held_out_of(len(data)), settings.seed, dependence)
     try_observables(custom, split, settings)

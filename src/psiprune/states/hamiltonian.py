@@ -27,6 +27,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import CHAIN_SITES, DIAGONALISED_SITES, EXACT_SITES, PAULI_TERMS
 from psiprune.core.repr import WIDTH
 from psiprune.core.validation import check_count, check_number
+from psiprune.data.shots import Shots
 from psiprune.io.bytes import read_bytes
 from psiprune.states.pauli_terms import Terms, masks, real_coefficient, terms_of
 from psiprune.states.pauli_text import text_terms
@@ -355,9 +356,11 @@ class Hamiltonian:
             )
 
 
-def positions_of(model: object) -> Positions | None:
-    """Return the positions of the sites of a Hamiltonian; None for a chain, or without one."""
-    return model.positions if isinstance(model, Hamiltonian) else None
+def positions_of(of: object) -> Positions | None:
+    """Return the positions of the sites of a Hamiltonian or of shots; None where none are known."""
+    if isinstance(of, Shots):
+        return None if of.positions is None else tuple(map(tuple, of.positions.tolist()))
+    return of.positions if isinstance(of, Hamiltonian) else None
 
 
 def _checked_positions(given: ArrayLike, sites: int) -> Positions:

@@ -1,0 +1,119 @@
+"""RBMs of a critical square lattice on several sets of shots, with and without tied parameters.
+
+The Ising model on an open L x L lattice at h = 3.04 J. Each RBM has as many hidden units as sites
+and --links links each, two fifths of them far ones, or with 0 links all; it trains by natural
+gradient on --shots shots of its seed and is compared with the exact state, which --state keeps.
+--symmetry none, flip or flip-mirror ties parameters (training.md); with more values, or more links
+or seeds, there is a row for each. KL is a mean over draws of the state. The rows in the file of
+--json are not measured again, and those with --bonds are the state truncated. Seconds are processor
+time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from itertools import product
+from pathlib import Path
+
+import peers
+import psiprune as pp
+from psiprune.experiments.problem import Problem
+from psiprune.experiments.truncated import truncated_states
+from psiprune.metrics.reference import Reference, reference_of
+from psiprune.training.symmetry import free_parameters
+
+FIELD = 3.04
+WAVES = {"structure": "structure_factor(0,0)"}
+
+
+def main() -> None:
+    args = peers.options(
+        __doc__,
+        **{"length": 6, "links": "15", "symmetry": "none", "seeds": "0", "bonds": ""},
+        **{"shots": 100_000, "draws": 50_000, "state": ""},
+    )
+    length, args.links = (3, "3") if args.quick else (args.length, args.links)
+    shots, draws = (1_000, 500) if args.quick else (args.shots, args.draws)
+    about = peers.header(f"RBMs of {length} x {length} sites, h = {FIELD:g} J", "seeds of shots")
+    exact = reference_of(state_of(length, Path(args.state) if args.state else None), WAVES)
+    tables = {"lattice_sets": list[peers.Row](), "lattice_mps": list[peers.Row]()}
+    if args.json and args.json.exists():
+        tables = json.loads(args.json.read_text())["tables"]
+    rows = tables["lattice_sets"]
+    options = product(args.seeds.split(","), args.symmetry.split(","), args.links.split(","))
+    for seed, symmetry, links in options:
+        key: peers.Row = {"symmetry": symmetry, "links": int(links), "shots": shots}
+        key["seed"] = int(seed)
+        if not any(key.items() <= row.items() for row in rows):
+            rows.append(key | measured(exact, key, draws))
+            peers.show(rows[-1:])
+            peers.save(args.json, about, **tables)
+    for bond in map(int, filter(None, args.bonds.split(","))):
+        if all(row["bond"] != bond for row in tables["lattice_mps"]):
+            tables["lattice_mps"].append(truncated(exact, bond, draws))
+            peers.save(args.json, about, **tables)
+    for each in tables.values():
+        peers.show(each)
+
+
+def state_of(length: int, file: Path | None) -> pp.MPS:
+    """Return the ground state, from its file if there is one."""
+    if file is not None and file.exists():
+        return pp.load_mps(file)
+    model = pp.TFIM2D(length=length, width=length, field=FIELD)
+    state = pp.ground_state(model, 200, max_variance=1e-7)
+    if file is not None:
+        state.save(file)
+    return state
+
+
+def measured(exact: Reference, of: peers.Row, draws: int) -> peers.Row:
+    """Train one RBM and compare it with the state."""
+    seed, links, sites = int(of["seed"] or 0), int(of["links"] or 0), exact.state.sites
+    method = pp.NaturalGradient(symmetry=None if of["symmetry"] == "none" else of["symmetry"])  # type: ignore[arg-type]
+    shots = pp.sample(exact.state, int(of["shots"] or 0), seed=seed)
+    far = round(0.4 * links)
+    mask = None
+    if links:
+        mask = pp.nearest_mask(
+            sites, links=links - far, far=far, seed=seed, positions=shots.positions
+        )
+    begin = time.process_time()
+    rbm = pp.train(shots, hidden=sites, mask=mask, seed=seed, method=method)
+    trained = time.process_time()
+    report = pp.evaluate(rbm, exact, seed=seed, draws=draws)
+    free = free_parameters(rbm.mask, method)
+    wave = report.custom["structure"]
+    reference = exact.observables.abs_magnetization.value
+    found = report.observables.abs_magnetization
+    return {
+        "weights": rbm.number_of_weights,
+        "parameters": rbm.number_of_parameters,
+        "free": free,
+        "KL": report.kl.value,
+        "error": report.kl.error,
+        "noise": free / (2 * len(shots)),
+        "|m| bias": float(found.value / reference - 1),
+        "its error": float(found.error / reference),
+        "E bias": report.energy_bias.value,
+        "S bias": float(wave.value / wave.reference - 1),
+        "S error": float(wave.error / wave.reference),
+        "training [s]": trained - begin,
+        "evaluation [s]": time.process_time() - trained,
+    }
+
+
+def truncated(exact: Reference, bond: int, draws: int) -> peers.Row:
+    """Compare the state truncated to a bond dimension with the state."""
+    problem = Problem(peers.HERE, FIELD, exact, pp.sample(exact.state, draws, seed=0))
+    found = truncated_states([problem], [bond]).isel(field=0, bond=0)
+    names = {"parameters": "parameters", "with parity": "parity_parameters", "KL": "kl"}
+    names |= {"|m| bias": "abs_magnetization_bias"}
+    values = {title: float(found[f"mps_{name}"]) for title, name in names.items()}
+    return {"bond": bond, **{k: v for k, v in values.items() if not math.isnan(v)}}
+
+
+if __name__ == "__main__":
+    main()
