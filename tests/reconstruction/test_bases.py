@@ -72,7 +72,10 @@ def test_what_a_run_holds(folder: Path) -> None:
     names = ("bases", "search", "graph", "entropy")
     figures = [f"figures/{name}.{suffix}" for name in names for suffix in ("svg", "png")]
     assert trials[0] == "level-00"
-    assert tiny.names(folder / "run") == {
+    made = tiny.names(folder / "run")
+    others = {name for name in made if name.startswith("path/decay-")}
+    assert len(others) == found.dataset["search_trials"].sum()
+    assert made - others | {f"path/{name}.nc" for name in trials} == {
         *("config.toml", "provenance.json", "split.nc", "smallest.nc", "reconstruct.nc"),
         *("report.html", "choice/hidden-2-4.nc", "ensemble/seed-0.nc", "ensemble/seed-1.nc"),
         *(f"path/{name}.nc" for name in trials),
@@ -147,6 +150,9 @@ def test_the_smallest_is_accepted_and_one_less_is_not(folder: Path) -> None:
     weights = dataset.attrs["weights"]
     assert share[weights] <= 1
     assert dataset.attrs["fewer"] == weights - 1
+    assert weights == dataset["search_weights"].min()
+    chosen = dataset["search_decay"].values[dataset["search_chosen"].values]
+    assert chosen == [dataset.attrs["weight_decay"]]
     assert share[weights - 1] > 1
     assert weights == dataset.attrs["amplitude_weights"] + dataset.attrs["phase_weights"]
 

@@ -103,10 +103,14 @@ def _assumptions(dataset: xr.Dataset) -> list[Sentence]:
 
 def _method(dataset: xr.Dataset) -> Sentence:
     ending = "converged" if dataset.attrs["converged"] else "not converged"
+    decay = dataset.attrs["weight_decay"]
     return phrase(
         dataset,
         f"natural gradient in all bases, {{starts}} starts, {{epochs_done}} steps, {ending}; "
-        "{hidden} + {phase_hidden} hidden units; pruned by " + str(dataset.attrs["criterion"]),
+        "{hidden} + {phase_hidden} hidden units; pruned by "
+        + str(dataset.attrs["criterion"])
+        + ", weight decay {decay}",
+        decay=Number(decay, f"{decay:g}", f"{FILE}: attribute weight_decay"),
     )
 
 
@@ -203,7 +207,20 @@ def _search(dataset: xr.Dataset) -> str:
     near = sorted(range(len(rows)), key=lambda k: abs(k - chosen))[:_TRIALS]
     shown = [rows[k] for k in sorted({0, *near})]
     more = len(rows) - len(shown)
-    return table(_SEARCH, shown) + (f"\n({more} more in report.html)" if more else "")
+    lines = [table(_SEARCH, shown)]
+    if more:
+        lines.append(f"({more} more in report.html)")
+    return "\n".join([*lines, f"{searches_sentence(dataset).text}."])
+
+
+def searches_sentence(dataset: xr.Dataset) -> Sentence:
+    """Phrase how far each weight decay of fine-tuning got."""
+    parts: dict[str, Number | Sentence | str] = {}
+    for name, key in (("d", "decay"), ("w", "weights")):
+        for k, value in enumerate(dataset[f"search_{key}"].values):
+            parts[f"{name}{k}"] = Number(value, f"{value:g}", f"{FILE}: search_{key}")
+    listed = ", ".join(f"{{d{k}}}: {{w{k}}}" for k in range(dataset.sizes["search"]))
+    return say(f"Weights left by each weight decay of fine-tuning, {listed}", **parts)
 
 
 def basis_rows(dataset: xr.Dataset) -> list[dict[str, Any]]:

@@ -33,7 +33,12 @@ from psiprune.metrics.phase_information import (
 )
 from psiprune.metrics.readout import SMALL_FLIP
 from psiprune.pruning.phase_search import PhaseTrial, find_smallest_phases
-from psiprune.pruning.phases import check_phase_criterion, pruned_phases
+from psiprune.pruning.phases import (
+    DECAYS,
+    check_phase_criterion,
+    of_fresh_shots,
+    pruned_phases,
+)
 from psiprune.rbm.phase import PhaseRBM, load_phase_rbm
 from psiprune.reconstruction.bases.comparison import (
     as_fresh,
@@ -64,12 +69,14 @@ Float64 = NDArray[np.float64]
 
 
 class Found(NamedTuple):
-    """The result of the search: trials with their results, and the largest number refused."""
+    """The result of a search: trials with their results, and the largest number refused."""
 
+    decay: float
     trials: list[PhaseTrial]
     results: list[EquivalenceResult]
     smallest: PhaseRBM
     fewer: int | None
+    fresh: float
 
 
 @single_blas_thread()
@@ -120,12 +127,14 @@ def run_bases(
         chosen, best = candidates[choice.chosen], candidates[choice.best]
         members = train_replicas(run, chosen.rbm)
         training = _training_variables(run, members)
-        found = _search(run, members[0], training)
+        searches = _searches(run, members[0], training)
+        found = min(searches, key=lambda each: (each.smallest.number_of_weights, -each.fresh))
         found.smallest.save(run.folder / "smallest.nc")
         dataset = xr.merge(
             [
                 _choice_variables(candidates, choice.losses, choice.errors, choice.chosen),
                 _trial_variables(found, members[0]),
+                _searches_variables(searches, found),
                 training,
                 _tested(run, members[0], best.rbm, found.smallest, training),
             ]
@@ -147,6 +156,7 @@ def run_bases(
             "hidden": chosen.hidden,
             "phase_hidden": chosen.phase_hidden,
             "criterion": criterion,
+            "weight_decay": found.decay,
             "dense_weights": dense.number_of_weights,
             "dense_parameters": free_parameters(dense),
             "weights": smallest.number_of_weights,
@@ -210,8 +220,8 @@ def _band(
     )
 
 
-def _search(run: BasesRun, dense: PhaseRBM, training: xr.Dataset) -> Found:
-    """Prune until the training and validation shots show a loss, then bisect."""
+def _searches(run: BasesRun, dense: PhaseRBM, training: xr.Dataset) -> list[Found]:
+    """Prune by each weight decay until training and validation shots show a loss; then bisect."""
     split, settings = run.split, run.settings
     data = frequencies_for(split.training)
 
@@ -221,22 +231,45 @@ def _search(run: BasesRun, dense: PhaseRBM, training: xr.Dataset) -> Found:
     band = _band(run, losses_from(dense, log_prob), training)
     results = {dense: band(dense)}
 
-    def prune(name: str, rbm: PhaseRBM, count: int) -> PhaseRBM:
-        file = run.folder / "path" / f"{name}.nc"
-        if not file.exists():
-            pruned_phases(rbm, count, data, settings.prune.criterion).save(file)
-        return load_phase_rbm(file)
-
     def accept(rbm: PhaseRBM) -> bool:
         results[rbm] = band(rbm)
         return results[rbm].share <= 1
+
+    def search(decay: float) -> Found:
+        folder = run.folder / "path" / f"decay-{decay:g}"
+        folder.mkdir(exist_ok=True)
+
+        def prune(name: str, rbm: PhaseRBM, count: int) -> PhaseRBM:
+            file = folder / f"{name}.nc"
+            if not file.exists():
+                criterion = settings.prune.criterion
+                pruned_phases(rbm, count, data, criterion, weight_decay=decay).save(file)
+            return load_phase_rbm(file)
+
+        smallest, fewer, trials = find_smallest_phases(dense, settings.prune, prune, accept)
+        named = [
+            trial if trial.rbm is dense else trial._replace(name=f"{folder.name}/{trial.name}")
+            for trial in trials
+        ]
+        tested = [results[trial.rbm] for trial in trials]
+        return Found(decay, named, tested, smallest, fewer, of_fresh_shots(smallest, data))
 
     first = run.folder / "path" / "level-00.nc"
     if not first.exists():
         dense.save(first)
     with progress_bar(None, "pruning"):
-        smallest, fewer, trials = find_smallest_phases(dense, settings.prune, prune, accept)
-    return Found(trials, [results[trial.rbm] for trial in trials], smallest, fewer)
+        return [search(decay) for decay in DECAYS]
+
+
+def _searches_variables(searches: Sequence[Found], chosen: Found) -> xr.Dataset:
+    """Collect over `search` its weight decay, states tried, and weights of the smallest one."""
+    columns = {
+        "decay": [each.decay for each in searches],
+        "trials": [len(each.trials) - 1 for each in searches],
+        "weights": [each.smallest.number_of_weights for each in searches],
+        "chosen": [each is chosen for each in searches],
+    }
+    return xr.Dataset({f"search_{name}": ("search", of) for name, of in columns.items()})
 
 
 def _trial_variables(found: Found, dense: PhaseRBM) -> xr.Dataset:
@@ -248,7 +281,6 @@ def _trial_variables(found: Found, dense: PhaseRBM) -> xr.Dataset:
         "amplitude_weights": [rbm.amplitude.number_of_weights for rbm in rbms],
         "phase_weights": [rbm.phase.number_of_weights for rbm in rbms],
         "fidelity": [dense.fidelity(rbm) for rbm in rbms],
-        "decay": [float(rbm.provenance.get("fine_tuning_decay", np.nan)) for rbm in rbms],
         "smallest": [rbm is found.smallest for rbm in rbms],
         **{
             name: [float(getattr(result, name)) for result in found.results]
