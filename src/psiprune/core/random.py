@@ -131,6 +131,7 @@ class Stream(IntEnum):
     PHASE_SHOTS = 158
     PHASE_REPORT = 159
     RESAMPLING = 160
+    PHASE_SCORES = 161
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:
