@@ -15,7 +15,6 @@ from psiprune.cli.app import chosen_settings, new_dataset, show
 from psiprune.cli.experiments import folder_of
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import PHASE_SITES
 from psiprune.core.progress import progress_bar
 from psiprune.core.validation import check_count
 from psiprune.io.work_status import note_kept
@@ -70,15 +69,14 @@ def train_on_bases(
     unused = {f"--{name.replace('_', '-')}": value for name, value in given.items()}
     _refuse({**others, **unused}, f"{data.source} has shots in {len(data.bases)} bases")
     fits = check_count("starts", taken.get("starts", STARTS), 1), taken.get("epochs", EPOCHS)
-    if data.sites <= PHASE_SITES:
-        check_training(
-            data,
-            units,
-            *fits,
-            limit=limit,
-            announce=lambda line: tell(f"psiprune: note: {line}"),
-            spell=OPTIONS,
-        )
+    check_training(
+        data,
+        units,
+        *fits,
+        limit=limit,
+        announce=lambda line: tell(f"psiprune: note: {line}"),
+        spell=OPTIONS,
+    )
     note_kept()
     with new_dataset(out), Checkpoints(out) as checkpoints:
         rbm = train_phases(data, **units._asdict(), **taken, seed=seed, checkpoints=checkpoints)

@@ -116,6 +116,8 @@ class Stream(IntEnum):
     SWAP_START = 130
     SWAP_DRAWS = 131
     # states with phases
+    PHASE_RESAMPLING = 170
+    PHASE_SCORES = 171
     PHASE_CHAINS = 150
     PHASE_STEP = 151
     PHASE_LOG_Z = 152
@@ -132,7 +134,6 @@ class Stream(IntEnum):
     PHASE_REPORT = 159
     PHASE_REPLICA_RECORDS = 160
     PHASE_RATES = 161
-    RESAMPLING = 162
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

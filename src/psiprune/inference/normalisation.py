@@ -87,7 +87,7 @@ class Reweighted:
 
         Source: O. Cappe, S. J. Godsill and E. Moulines, Proc. IEEE 95, 899 (2007).
         """
-        generator = generator_for(seed, Stream.RESAMPLING)
+        generator = generator_for(seed, Stream.PHASE_RESAMPLING)
 
         def ratios(k: int) -> Float64:
             bits, weight = self._pieces[k]

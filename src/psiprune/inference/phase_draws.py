@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, derive_seed
 from psiprune.inference.ais import log_mean
 from psiprune.inference.log_partition import (
@@ -50,6 +51,11 @@ def quick_log_partition(rbm: RBM, seed: int) -> LogPartition:
     if exact is not None:
         return exact
     return annealed_log_partition(rbm, None, _CHAINS, _TEMPERATURES, seed)
+
+
+def fidelity(rbm: PhaseRBM, other: PhaseRBM) -> float:
+    """Return |<psi|other>|^2, exactly up to 20 sites, else by 10,000 draws of each state."""
+    return rbm.fidelity(other) if rbm.visible <= EXACT_SITES else fidelity_by_draws(rbm, other)[0]
 
 
 def fidelity_by_draws(

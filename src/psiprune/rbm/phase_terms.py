@@ -96,6 +96,11 @@ def terms_of(by_basis: Mapping[str, Bits]) -> list[Terms]:
     return [*pieces, _piece(bases, held)]
 
 
+def count_terms(by_basis: Mapping[str, Bits]) -> int:
+    """Return the number of terms of bits [shot, site] in each basis, repeated ones counted."""
+    return sum(len(bits) << _rotated(basis) for basis, bits in by_basis.items())
+
+
 def _rotated(basis: str) -> int:
     return len(basis) - basis.count("Z")
 
@@ -139,8 +144,7 @@ def log_amplitudes(rbm: PhaseRBM, terms: Sequence[Terms]) -> list[Float64]:
     """Return log |A(x)|^2 + log Z of the shots of each piece, [shot] each."""
 
     def of(piece: Terms) -> Float64:
-        log_p, phi = (scored.log_prob for scored in _scored(rbm, piece))
-        return _amplitudes(piece, log_p, phi)[0]
+        return relative_terms(rbm, piece)[0]
 
     return map_threads(of, terms)
 
@@ -172,6 +176,11 @@ def terms_likelihood(rbm: PhaseRBM, terms: Sequence[Terms]) -> tuple[float, Floa
     shots = sum(float(piece.weight.sum()) for piece in terms)
     value = sum(value for value, _ in found) / shots
     return value, np.sum([slope for _, slope in found], axis=0) / shots
+
+
+def relative_terms(rbm: PhaseRBM, terms: Terms) -> tuple[Float64, NDArray[np.complex128]]:
+    """Return log |A|^2 + log Z of each shot, and c_s psi(s) / A of each term."""
+    return _amplitudes(terms, *(scored.log_prob for scored in _scored(rbm, terms)))
 
 
 def _scored(rbm: PhaseRBM, terms: Terms) -> list[ScoredStates]:

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from psiprune.core.exceptions import InputError, TrainingWarning
-from psiprune.core.limits import PHASE_SITES
+from psiprune.core.exceptions import TrainingWarning
 from psiprune.core.progress import progress_bar
 from psiprune.core.random import Stream, derive_seed
 from psiprune.core.validation import check_count, check_number, check_seed
@@ -18,9 +17,9 @@ from psiprune.data.shots import Shots
 from psiprune.inference.phase_draws import fidelity_by_draws
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.rbm.phase_terms import terms_of
 from psiprune.training.natural_phase_mcmc import SampledFit, fit_sampled
-from psiprune.training.phase_starts import PhaseUnits, check_for_phases, new_phase_rbm
+from psiprune.training.phase_data import rotated_shots
+from psiprune.training.phase_starts import PhaseUnits, new_phase_rbm
 
 
 def train_sampled(
@@ -42,7 +41,7 @@ def train_sampled(
     `same_state` is the fidelity of two fits from which they count as the same state.
 
     Raises:
-        InputError: as in `check_for_phases` and `terms_of`, or a number is out of range.
+        InputError: as in `rotated_shots`, or a number is out of range.
 
     Warns:
         TrainingWarning: equally likely fits are different states, or no other fit has found this.
@@ -50,14 +49,7 @@ def train_sampled(
     seed = check_seed(seed)
     starts, epochs = check_count("starts", starts, 1), check_count("epochs", epochs, 0)
     check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
-    check_for_phases(shots, start)
-    if shots.readout is not None:
-        raise InputError(
-            f"{shots.source}: has readout errors ({shots.readout.source}), and the probability of "
-            f"a record in several bases is a sum over all 2^N outcomes, up to {PHASE_SITES} sites, "
-            f"found {shots.sites}; replace(shots, readout=None) ignores the errors"
-        )
-    data = terms_of(shots.by_basis())
+    terms = rotated_shots(shots, start).terms
     units.of(shots.sites)
     starts = starts if start is None else 1
     fits = []
@@ -67,7 +59,7 @@ def train_sampled(
             if begin is None:
                 begin = new_phase_rbm(shots, units, own, checkpoints, spread=number % 2 == 1)
             fits.append(
-                fit_sampled(begin, shots, data, epochs, weight_decay, own, callback, checkpoints)
+                fit_sampled(begin, shots, terms, epochs, weight_decay, own, callback, checkpoints)
             )
     fits.sort(key=lambda found: -found.log_likelihood)
     best, equal = fits[0], len(equal_fits(fits))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import thread_time
 from typing import Any
 
+from psiprune.core.limits import PHASE_SITES
 from psiprune.core.memory import free_memory
 from psiprune.data.shots import Shots
 from psiprune.pruning.phases import DECAYS, FINE_TUNING
@@ -15,6 +16,7 @@ from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.training.limits import Advice, Needs, Spelling, advise, check_needs
 from psiprune.training.natural_phase import PhaseState, step
 from psiprune.training.phase_starts import PhaseUnits, frequencies_for, new_phase_rbm
+from psiprune.training.sampled_estimate import sampled_step_needs
 
 #: Steps until fits converge, and replicas, which start nearby: high typical numbers.
 _FIT_STEPS, _REPLICA_STEPS = 100, 30
@@ -53,6 +55,8 @@ def step_needs(training: Shots, units: PhaseUnits) -> Needs:
     Raises:
         InputError: the shots or the units cannot be trained, see `frequencies_for`.
     """
+    if training.sites > PHASE_SITES:
+        return sampled_step_needs(training, units)
     data, sites = frequencies_for(training), training.sites
     hidden, phase_hidden, mask, phase_mask = units.of(sites)
     networks = (hidden, mask), (phase_hidden, phase_mask)
@@ -81,7 +85,7 @@ def check_training(
     announce: Callable[[str], None],
     spell: Spelling,
 ) -> None:
-    """Announce what a training up to 16 sites will take, and refuse it above a limit.
+    """Announce what a training will take, and refuse it above a limit.
 
     Raises:
         InputError: as in `begin_bases`.
