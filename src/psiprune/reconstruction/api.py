@@ -84,8 +84,9 @@ def reconstruct(
         phase_hidden: hidden units of the phases, for shots in several bases; by default twice
             those of the amplitudes.
         starts: independent fits of each size, for shots in several bases; by default 4.
-        scale_free: numbers of hidden units to choose from with the links of `scale_free_mask`; by
-            default N above 20 sites, and none where `hidden` is given.
+        scale_free: numbers of hidden units to choose from with the links of `mask_for_shots`, or of
+            `scale_free_mask` where sites have positions; by default N above 20 sites, and none
+            where `hidden` is given.
         learning_rates: rates that cd and pcd choose from.
         held_out: share of the shots kept out of training.
         measure: what ends the pruning.
