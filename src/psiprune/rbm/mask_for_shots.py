@@ -44,11 +44,11 @@ def mask_for_shots(shots: ShotsLike, hidden: int | None = None) -> Mask:
 
         k = (ln(2 n 0.0013 b) - 2 / xi) / b,
 
-    and the mask has N k weights, at least 6 for each hidden unit. The correlation length xi is that of the shots: with
-    I(d) the mean mutual information of two bits at a distance d, and r the largest distance of two
-    correlated bits, 1 / xi = ln(I(1) / I(r / 2)) / (r - 2), but at least 3 / N, as in a critical
-    chain. Above 100 sites k is that of 100. Bits are correlated if twice their mutual information
-    in the shots,
+    and the mask has N k weights, at least 6 for each hidden unit. The correlation length xi is that
+    of the shots: with I(d) the mean mutual information of two bits at a distance d, and r the
+    largest distance of two correlated bits, 1 / xi = ln(I(1) / I(r / 2)) / (r - 2), but at least
+    3 / N, as in a critical chain. Above 100 sites k is that of 100. Bits are correlated if twice
+    their mutual information in the shots,
 
         2 n I_ij = 2 sum_ab n_ab ln(n n_ab / (n_a n_b)),
 
