@@ -84,7 +84,7 @@ def measured(exact: Reference, of: peers.Row, draws: int) -> peers.Row:
     rbm = pp.train(shots, hidden=sites, mask=mask, seed=seed, method=method)
     trained = time.process_time()
     report = pp.evaluate(rbm, exact, seed=seed, draws=draws)
-    free = free_parameters(rbm.mask, method)
+    free = free_parameters(rbm.mask, method.symmetry)
     wave = report.custom["structure"]
     reference = exact.observables.abs_magnetization.value
     found = report.observables.abs_magnetization

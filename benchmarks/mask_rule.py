@@ -4,8 +4,8 @@ For each field, number of shots and set of shots, RBMs trained by the method for
 weight decay of 1 / shots:
 
 - rule: hidden units and weights of `pp.mask_for_shots`;
-- scale-free: `pp.scale_free_mask(N)`, whatever the shots;
-- dense: N / 2 hidden units, what `pp.train` took by default.
+- scale-free: N / 2 hidden units and the links of `pp.scale_free_mask` by default;
+- dense: N / 2 hidden units with all weights.
 
 The rule was fitted at h = J to 10^3 to 10^6 shots, so the defaults here are other fields and other
 numbers of shots. KL is exact at 18 sites, and against the exact state with the error of its draws
@@ -57,7 +57,7 @@ def trained(state: pp.MPS, field: float, shots: int, seed: int) -> Iterator[peer
     drawn = pp.sample(state, shots, seed=seed)
     masks = {
         "rule": pp.mask_for_shots(drawn),
-        "scale-free": pp.scale_free_mask(drawn.sites),
+        "scale-free": pp.scale_free_mask(drawn.sites, drawn.sites // 2),
         "dense": np.ones((drawn.sites // 2, drawn.sites), bool),
     }
     for name, mask in masks.items():

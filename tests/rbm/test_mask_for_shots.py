@@ -44,6 +44,7 @@ def test_few_links_are_spread_over_half_as_many_units() -> None:
         np.testing.assert_array_equal(mask, pp.scale_free_mask(SITES, units, weights=mask.sum()))
         assert pp.mask_for_shots(bits, 7).shape == (7, SITES)
     assert links_of(markov_chain(30.0, SITES, 1000)) == 3
+    assert links_of(markov_chain(30.0, SITES, 1000), SITES) == 6
     assert pp.mask_for_shots(markov_chain(30.0, SITES, 30_000), 3).all()
 
 

@@ -134,6 +134,7 @@ class Stream(IntEnum):
     PHASE_REPORT = 159
     PHASE_REPLICA_RECORDS = 160
     PHASE_RATES = 161
+    PHASE_CALIBRATION = 162
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

@@ -76,13 +76,13 @@ def data_moments(rbm: RBM, data: WeightedConfigurations) -> tuple[float, Moments
     return float(rbm.visible_bias @ moments.visible + softplus), moments
 
 
-def model_moments(rbm: RBM, most: int = EXACT_GRADIENT_UNITS) -> tuple[float, Moments]:
+def model_moments(rbm: RBM, most: int | None = None) -> tuple[float, Moments]:
     """Return log Z and the averages over p(v, h), summed over all states of the smaller layer.
 
     Raises:
-        InputError: both layers have more than `most` units.
+        InputError: both layers have more than `most` (default: 18 units).
     """
-    units = min(rbm.visible, rbm.hidden)
+    units, most = min(rbm.visible, rbm.hidden), EXACT_GRADIENT_UNITS if most is None else most
     if units > most:
         raise InputError(
             f"rbm: exact averages need a layer of at most {most} units, found "

@@ -20,8 +20,9 @@ _CHANCE = 0.0027
 _GAIN, _SIZE = 1.3e-3, 4.5
 #: N / xi of a critical chain; where correlations decay less, no fewer weights are needed.
 _CRITICAL = 3.0
-#: Weights per site below which half as many hidden units as sites are better, and the fewest.
-_WIDE, _FEWEST = 8.0, 3.0
+#: Weights per site below which half as many hidden units as sites are better, and the fewest
+#: weights of a unit.
+_WIDE, _FEWEST = 8.0, 6
 #: The most sites that the rule was fitted to, more take as many links per site; and those up to
 #: which it is a default.
 _LARGEST, MOST_SITES = 100, 200
@@ -43,11 +44,11 @@ def mask_for_shots(shots: ShotsLike, hidden: int | None = None) -> Mask:
 
         k = (ln(2 n 0.0013 b) - 2 / xi) / b,
 
-    and the mask has N k weights, at least 3 N. The correlation length xi is that of the shots: with
-    I(d) the mean mutual information of two bits at a distance d, and r the largest distance of two
-    correlated bits, 1 / xi = ln(I(1) / I(r / 2)) / (r - 2), but at least 3 / N, as in a critical
-    chain. Above 100 sites k is that of 100. Bits are correlated if twice their mutual information
-    in the shots,
+    and the mask has N k weights, at least 6 for each hidden unit. The correlation length xi is that
+    of the shots: with I(d) the mean mutual information of two bits at a distance d, and r the
+    largest distance of two correlated bits, 1 / xi = ln(I(1) / I(r / 2)) / (r - 2), but at least
+    3 / N, as in a critical chain. Above 100 sites k is that of 100. Bits are correlated if twice
+    their mutual information in the shots,
 
         2 n I_ij = 2 sum_ab n_ab ln(n n_ab / (n_a n_b)),
 
@@ -130,18 +131,18 @@ class Correlations(NamedTuple):
 
     @property
     def weights_per_site(self) -> float:
-        """The number k of `mask_for_shots`; 0 if no bits are correlated."""
+        """The number k of `mask_for_shots`; 0 where the fewest weights are enough."""
         if self.reach < 2:
-            return _FEWEST * self.reach
+            return 0.0
         middle, sites = max(2, -(-self.reach // 2)), min(self.sites, _LARGEST)
         near, far = self.information[[1, middle]]
         if far <= 0.0:
-            return _FEWEST
+            return 0.0
         decay = np.log(max(near / far, 1.0)) / (2.0 * (middle - 1))
         decay = max(decay, _CRITICAL / sites)
         rate = _SIZE / sites + decay
         links = (np.log(2.0 * self.shots * _GAIN * rate) - 2.0 * decay) / rate
-        return max(float(links), _FEWEST)
+        return max(float(links), 0.0)
 
 
 def _mask(found: Correlations, hidden: int | None) -> Mask:
@@ -150,7 +151,8 @@ def _mask(found: Correlations, hidden: int | None) -> Mask:
     if hidden is None:
         hidden = sites if links >= _WIDE else (sites + 1) // 2
     units = check_count("hidden", hidden, 1)
-    weights = min(max(round(links * sites), sites + units - 1), sites * units)
+    least = max(_FEWEST * units if found.reach else 0, sites + units - 1)
+    weights = min(max(round(links * sites), least), sites * units)
     return scale_free_mask(sites, units, weights=weights)
 
 

@@ -25,6 +25,8 @@ from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.metrics.bootstrap import block_means
 from psiprune.metrics.draws import draw_from_data
+from psiprune.rbm.mask_for_shots import mask_for_shots
+from psiprune.rbm.masks import Mask
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.reconstruction.architecture import Architecture, Model, learning_rate_of
@@ -118,6 +120,13 @@ def _between(run: Run, tried: Collection[Architecture], chosen: Model) -> list[M
     return [Model(between, method)]
 
 
+def _mask(run: Run, architecture: Architecture) -> Mask | None:
+    """Return the links of a model; those of a chain are as many as the training shots support."""
+    if architecture.scale_free and run.shots.positions is None:
+        return mask_for_shots(run.split.training, architecture.hidden)
+    return architecture.mask(run.shots.sites, run.shots.positions)
+
+
 def _train(
     run: Run, item: Candidate, seed: int, tick: Callback, draw: Callable[[], Shots] | None = None
 ) -> DivergenceError | None:
@@ -135,7 +144,7 @@ def _train(
             rbm = train(
                 data,
                 hidden=architecture.hidden,
-                mask=architecture.mask(data.sites, run.shots.positions),
+                mask=_mask(run, architecture),
                 seed=seed,
                 method=training,
                 callback=tick,
