@@ -69,7 +69,8 @@ def pauli_mean(name: str, operator: Hamiltonian, shots: Shots) -> Mean:
     error = at_least_one_shot(np.array(variance**0.5), np.array(value), len(shots))
     if shots.readout is not None:
         again = (
-            shots.readout.resampled(derive_seed(0, Stream.PHASE_CALIBRATION, k)) for k in range(_RATES)
+            shots.readout.resampled(derive_seed(0, Stream.PHASE_CALIBRATION, k))
+            for k in range(_RATES)
         )
         means = [sum(each.sum() for each in contributions(other)) for other in again]
         error = np.hypot(error, np.std(means, ddof=1))
