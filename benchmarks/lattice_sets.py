@@ -16,6 +16,7 @@ import math
 import time
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import peers
 import psiprune as pp
@@ -72,7 +73,8 @@ def state_of(length: int, file: Path | None) -> pp.MPS:
 def measured(exact: Reference, of: peers.Row, draws: int) -> peers.Row:
     """Train one RBM and compare it with the state."""
     seed, links, sites = int(of["seed"] or 0), int(of["links"] or 0), exact.state.sites
-    method = pp.NaturalGradient(symmetry=None if of["symmetry"] == "none" else of["symmetry"])  # type: ignore[arg-type]
+    symmetry: Any = None if of["symmetry"] == "none" else of["symmetry"]
+    method = pp.NaturalGradient(symmetry=symmetry)
     shots = pp.sample(exact.state, int(of["shots"] or 0), seed=seed)
     far = round(0.4 * links)
     mask = None
@@ -84,7 +86,7 @@ def measured(exact: Reference, of: peers.Row, draws: int) -> peers.Row:
     rbm = pp.train(shots, hidden=sites, mask=mask, seed=seed, method=method)
     trained = time.process_time()
     report = pp.evaluate(rbm, exact, seed=seed, draws=draws)
-    free = free_parameters(rbm.mask, method.symmetry)
+    free = free_parameters(rbm.mask, symmetry)
     wave = report.custom["structure"]
     reference = exact.observables.abs_magnetization.value
     found = report.observables.abs_magnetization
