@@ -112,7 +112,7 @@ def test_notebooks_show_what_they_print_now(path: Path) -> None:
 def test_progress_bars_are_widgets_in_jupyter() -> None:
     client = pytest.importorskip("nbclient", reason="pip install '.[notebooks]' has it")
     nbformat = importlib.import_module("nbformat")
-    # Longer than a bar waits.
+    # Longer than a bar waits before it appears.
     train = "pp.train(np.eye(12, dtype='u1').repeat(900, 0), hidden=6, method=pp.CD(epochs=5000)"
     codes = ["import numpy as np, psiprune as pp", f"{train})", f"{train}, progress=False)"]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in codes])

@@ -88,6 +88,8 @@ def test_one_figure_alone_runs_what_it_needs(tmp_path: Path) -> None:
     assert stages == {"graph", "study"}
     assert not (folder / "report.html").exists()
     assert re.search(r"remaining.*\n0 +18 ", outcome.out)
+    files = f"{folder}: figures/fig1.png, figures/fig1.svg"
+    assert outcome.out.splitlines()[-2:] == [files, f"next: psiprune info {folder}"]
     numbers = json.loads(tiny.call("paper", "--out", folder, "--json", *options).out)
     assert numbers["table1"]["steps"][1]["weights_kept"] == 16
     # Those of the first time, though all stages were finished.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from psiprune.cli.app import Flat, chosen_settings, show
+from psiprune.cli.app import Flat, chosen_settings, command_line, show
 from psiprune.cli.experiments import folder_of
 from psiprune.cli.logging import stages_logged
 from psiprune.cli.options import Json, OutOption, with_method_options
@@ -76,8 +76,9 @@ def paper_command(
         "methods": {field: method.model_dump() for field, method in methods.items()},
         "training_warnings": [],
     }
-    lines = (f"{field}: {method}" for field, method in methods.items())
-    show(numbers, "\n".join([outcome.text, "", *lines]), json)
+    lines = [f"{field}: {method}" for field, method in methods.items()]
+    lines += [outcome.written] if outcome.written else []
+    show(numbers, "\n".join([outcome.text, "", *lines]), json, command_line("info", folder))
 
 
 def _judge(folder: Path, json: bool, **others: object) -> None:

@@ -101,14 +101,12 @@ def reproduce(
 
 
 def _alone(run: Path, paper: Paper, wanted: Sequence[str], drawn: Sequence[Path]) -> Outcome:
-    text: list[str] = []
+    files = f"{run}: {', '.join(map(str, drawn))}" if drawn else ""
     numbers: dict[str, Any] = {"figures": [str(file) for file in drawn]}
     if TABLE in wanted:
-        text.append(schedule_text(paper.datasets["study"]))
         numbers[TABLE] = schedule_numbers(paper.datasets["study"])
-    if drawn:
-        text.append(f"{run}: {', '.join(map(str, drawn))}")
-    return Outcome("\n\n".join(text), numbers)
+        return Outcome(schedule_text(paper.datasets["study"]), numbers, files)
+    return Outcome(files, numbers)  # which are the answer
 
 
 def _stages(run: Path) -> dict[str, dict[str, Any]]:
@@ -143,4 +141,4 @@ def _judged(run: Path, paper: Paper, figures: Mapping[str, Figure]) -> Outcome:
     )
     page = write_report(run / "report.html", report)
     place = f"{page}; in the same folder: claims.json, figures/ and the datasets"
-    return Outcome(f"{judgement.text}\n\n{place}", judgement.numbers)
+    return Outcome(judgement.text, judgement.numbers, place)

@@ -46,10 +46,11 @@ _MOST = 10
 
 
 class Outcome(NamedTuple):
-    """What a command reports: a text, and the same as plain numbers."""
+    """What a command reports: a text, the same as plain numbers, and what it wrote beside that."""
 
     text: str
     numbers: dict[str, Any]
+    written: str = ""
 
 
 class Judgement(NamedTuple):
