@@ -44,11 +44,14 @@ def mask_for_shots(shots: ShotsLike, hidden: int | None = None) -> Mask:
 
         k = (ln(2 n 0.0013 b) - 2 / xi) / b,
 
-    and the mask has N k weights, at least 6 for each hidden unit. The correlation length xi is that
-    of the shots: with I(d) the mean mutual information of two bits at a distance d, and r the
-    largest distance of two correlated bits, 1 / xi = ln(I(1) / I(r / 2)) / (r - 2), but at least
-    3 / N, as in a critical chain. Above 100 sites k is that of 100. Bits are correlated if twice
-    their mutual information in the shots,
+    and the mask has N k weights, rounded to an even number, at least 6 for each hidden unit. The
+    correlation length xi is that of the shots: with I(d) the mean mutual information of two bits at
+    a distance d, and r the largest distance of two correlated bits,
+
+        1 / xi = ln(I(1) / I(r / 2)) / (r - 2),
+
+    but at least 3 / N, as in a critical chain. Above 100 sites k is that of 100. Bits are
+    correlated if twice their mutual information in the shots,
 
         2 n I_ij = 2 sum_ab n_ab ln(n n_ab / (n_a n_b)),
 
@@ -152,7 +155,8 @@ def _mask(found: Correlations, hidden: int | None) -> Mask:
         hidden = sites if links >= _WIDE else (sites + 1) // 2
     units = check_count("hidden", hidden, 1)
     least = max(_FEWEST * units if found.reach else 0, sites + units - 1)
-    weights = min(max(round(links * sites), least), sites * units)
+    even = 2 * round(links * sites / 2)  # so that the mask is its own mirror image
+    weights = min(max(even, least), sites * units)
     return scale_free_mask(sites, units, weights=weights)
 
 
