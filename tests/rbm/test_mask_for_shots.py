@@ -9,6 +9,7 @@ import pytest
 
 import psiprune as pp
 from invented import markov_chain
+from psiprune.rbm import mask_for_shots
 from psiprune.rbm.mask_for_shots import mask_of_long_chain
 from psiprune.training.train import default_mask
 from refusals import refuses
@@ -54,6 +55,13 @@ def test_correlations_that_never_decay_need_the_links_of_a_critical_chain() -> N
     assert links_of(ghz) == pytest.approx(expected(SITES / 3, 20_000), rel=0.01)
     ghz[:, SITES // 2] = 1  # a site that never changes has no correlations, and hides none
     assert links_of(ghz) == pytest.approx(expected(SITES / 3, 20_000), rel=0.05)
+
+
+def test_natural_gradient_can_train_them_all() -> None:
+    bits = np.tile(markov_chain(30.0, 2, 30_000), 50)  # 50 equal pairs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mask_for_shots, "FISHER_PARAMETERS", 1_000)
+        assert pp.mask_for_shots(bits, 100).sum() == 1_000 - 200
 
 
 def test_independent_bits_have_the_links_that_connect_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 
 import psiprune as pp
 import tiny
+from invented import markov_chain
 from psiprune.core.limits import FISHER_PARAMETERS
 from psiprune.reconstruction.architecture import Architecture
 from psiprune.reconstruction.command import Request, as_asked
+from psiprune.reconstruction.models import mask_of
 from psiprune.reconstruction.settings import ReconstructSettings
 from refusals import refuses
 
@@ -94,6 +97,21 @@ def test_links_follow_the_positions_of_the_sites() -> None:
     assert Architecture(6).mask(12, places) is None
 
 
+def test_links_of_a_chain_follow_its_training_shots() -> None:
+    training = pp.Shots(markov_chain(3.0, SITES, 20_000))
+    for places in (None, pp.lattice_positions("square", 3, 4)):
+        run: Any = SimpleNamespace(
+            shots=SimpleNamespace(positions=places, sites=SITES),
+            split=SimpleNamespace(training=training),
+        )
+        one = Architecture(7, scale_free=True)
+        mask = pp.mask_for_shots(training, 7) if places is None else one.mask(SITES, places)
+        assert mask is not None
+        np.testing.assert_array_equal(mask_of(run, one), mask)
+        assert mask_of(run, Architecture(7)) is None
+    assert pp.mask_for_shots(training, 7).sum() != pp.scale_free_mask(SITES, 7).sum()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("on_a_chain", [True, False])
 def test_a_run_that_chooses_scale_free_links(tmp_path: Path, on_a_chain: bool) -> None:
@@ -114,6 +132,10 @@ def test_a_run_that_chooses_scale_free_links(tmp_path: Path, on_a_chain: bool) -
     assert found.dataset.attrs["scale_free"] == 1
     assert (tmp_path / "run/choice/hidden-12-scale-free.nc").exists()
     mask = pp.scale_free_mask(SITES, positions=places)
+    if on_a_chain:  # as many weights as the training shots support
+        count = pp.load_rbm(tmp_path / "run/ensemble/seed-0.nc").number_of_weights
+        assert abs(count - pp.mask_for_shots(shots, SITES).sum()) <= 8
+        mask = pp.scale_free_mask(SITES, weights=count)
     for seed in (0, 1):
         member = pp.load_rbm(tmp_path / f"run/ensemble/seed-{seed}.nc")
         np.testing.assert_array_equal(member.mask, mask)

@@ -164,7 +164,8 @@ def train_command(
             tell(
                 f"psiprune: note: shots of a chain: {len(mask_array)} hidden units with "
                 f"{mask_array.sum():,} scale-free weights (psiprune mask scale-free "
-                f"{quote(str(shots))}); --hidden {units} takes all weights of so many units"
+                f"{quote(str(shots))}); --hidden {units} takes all weights of so many units, "
+                "--symmetry found may lower the noise"
             )
     if mask_array is not None:
         units = len(mask_array) if hidden is None else units

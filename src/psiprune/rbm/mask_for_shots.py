@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.limits import EXACT_SITES
+from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS
 from psiprune.core.validation import check_count
 from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.rbm.masks import Mask
@@ -23,9 +23,9 @@ _CRITICAL = 3.0
 #: Weights per site below which half as many hidden units as sites are better, and the fewest
 #: weights of a unit.
 _WIDE, _FEWEST = 8.0, 6
-#: The most sites that the rule was fitted to, more take as many links per site; and those up to
-#: which it is a default.
-_LARGEST, MOST_SITES = 100, 200
+#: Longer chains take as many weights per site as this one: at 100 sites, where noise costs more
+#: than its floor, 38 are worse than 26. And the longest chains of which the rule is a default.
+_LARGEST, MOST_SITES = 64, 200
 #: By how much information may increase from one distance to the next: standard errors of what
 #: independent bits show, 1 / (shots sqrt(pairs)), and a share.
 _SURE, _SHARE = 4.0, 0.1
@@ -44,11 +44,15 @@ def mask_for_shots(shots: ShotsLike, hidden: int | None = None) -> Mask:
 
         k = (ln(2 n 0.0013 b) - 2 / xi) / b,
 
-    and the mask has N k weights, at least 6 for each hidden unit. The correlation length xi is that
-    of the shots: with I(d) the mean mutual information of two bits at a distance d, and r the
-    largest distance of two correlated bits, 1 / xi = ln(I(1) / I(r / 2)) / (r - 2), but at least
-    3 / N, as in a critical chain. Above 100 sites k is that of 100. Bits are correlated if twice
-    their mutual information in the shots,
+    and the mask has N k weights, rounded to an even number, at least 6 for each hidden unit, and no
+    more than natural gradient trains, 20,000 parameters. The correlation length xi is that of the
+    shots: with I(d) the mean mutual information of two bits at a distance d, and r the largest
+    distance of two correlated bits,
+
+        1 / xi = ln(I(1) / I(r / 2)) / (r - 2),
+
+    but at least 3 / N, as in a critical chain. Above 64 sites k is that of 64. Bits are
+    correlated if twice their mutual information in the shots,
 
         2 n I_ij = 2 sum_ab n_ab ln(n n_ab / (n_a n_b)),
 
@@ -152,7 +156,9 @@ def _mask(found: Correlations, hidden: int | None) -> Mask:
         hidden = sites if links >= _WIDE else (sites + 1) // 2
     units = check_count("hidden", hidden, 1)
     least = max(_FEWEST * units if found.reach else 0, sites + units - 1)
-    weights = min(max(round(links * sites), least), sites * units)
+    even = 2 * round(links * sites / 2)  # so that the mask is its own mirror image
+    even = min(even, FISHER_PARAMETERS - sites - units)
+    weights = min(max(even, least), sites * units)
     return scale_free_mask(sites, units, weights=weights)
 
 

@@ -120,7 +120,7 @@ def _between(run: Run, tried: Collection[Architecture], chosen: Model) -> list[M
     return [Model(between, method)]
 
 
-def _mask(run: Run, architecture: Architecture) -> Mask | None:
+def mask_of(run: Run, architecture: Architecture) -> Mask | None:
     """Return the links of a model; those of a chain are as many as the training shots support."""
     if architecture.scale_free and run.shots.positions is None:
         return mask_for_shots(run.split.training, architecture.hidden)
@@ -144,7 +144,7 @@ def _train(
             rbm = train(
                 data,
                 hidden=architecture.hidden,
-                mask=_mask(run, architecture),
+                mask=mask_of(run, architecture),
                 seed=seed,
                 method=training,
                 callback=tick,
