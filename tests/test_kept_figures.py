@@ -39,7 +39,7 @@ def timing() -> Figure:
     return plot_timing(json.loads((DOCS / "paper/timing.json").read_text()))
 
 
-SIZES = ("masks/masks.nc", "masks/masks-50-h1.nc", "masks/masks-100.nc")
+SIZES = ("masks/masks.nc", "masks/masks-50-five.nc", "masks/masks-100.nc")
 FIGURES: dict[str, Callable[[], Figure]] = {
     "fig1": lambda: plot_graph(kept("paper/derived/graph.nc")),
     "fig5": lambda: plot_sparse(kept("paper/sparse/sparse.nc")),
