@@ -51,7 +51,7 @@ def phases() -> xr.Dataset:
     return found
 
 
-SIZES = ("masks/masks.nc", "masks/masks-50-h1.nc", "masks/masks-100.nc")
+SIZES = ("masks/masks.nc", "masks/masks-50-five.nc", "masks/masks-100.nc")
 FIGURES: dict[str, Callable[[], Figure]] = {
     "fig1": lambda: plot_graph(kept("paper/derived/graph.nc")),
     "fig5": lambda: plot_sparse(kept("paper/sparse/sparse.nc")),
