@@ -2,8 +2,8 @@
 
 The Ising model on open L x L lattices at h = 3.04 J, L of --sizes. For each order a ground state by
 DMRG is truncated to several bond dimensions. KL is a sum over all states at 4 x 4, above it a mean
-over 100,000 shots of that state. Parameters are free of gauge, for tensors of any kind and for those
-that conserve parity. --json writes the rows, --quick is 2 x 3 sites.
+over 100,000 shots of that state. Parameters are free of gauge, for tensors of any kind and for
+those that conserve parity. --json writes the rows, --quick is 2 x 3 sites.
 """
 
 from __future__ import annotations
