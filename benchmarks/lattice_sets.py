@@ -31,8 +31,14 @@ WAVES = {"structure": "structure_factor(0,0)"}
 def main() -> None:
     args = peers.options(
         __doc__,
-        **{"length": 6, "links": "15", "symmetry": "none", "seeds": "0", "bonds": ""},
-        **{"shots": 100_000, "draws": 50_000, "state": ""},
+        length=6,
+        links="15",
+        symmetry="none",
+        seeds="0",
+        bonds="",
+        shots=100_000,
+        draws=50_000,
+        state="",
     )
     length, args.links = (3, "3") if args.quick else (args.length, args.links)
     shots, draws = (1_000, 500) if args.quick else (args.shots, args.draws)
