@@ -1,9 +1,9 @@
 """Orders of the sites of a square lattice in an MPS: the exact state truncated, snake and diagonal.
 
-The Ising model on an open L x L lattice at h = 3.04 J. For each order a ground state by DMRG is
-truncated to several bond dimensions. KL is a sum over all states at 4 x 4, at 5 x 5 a mean over
-100,000 shots of that state. Parameters are free of gauge, for tensors of any kind and for tensors
-that conserve parity. --json writes the rows, --quick is 2 x 3 sites.
+The Ising model on open L x L lattices at h = 3.04 J, L of --sizes. For each order a ground state by
+DMRG is truncated to several bond dimensions. KL is a sum over all states at 4 x 4, above it a mean
+over 100,000 shots of that state. Parameters are free of gauge, for tensors of any kind and for
+those that conserve parity. --json writes the rows, --quick is 2 x 3 sites.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MAX_VARIANCE = 1e-8
 
 
 def main() -> None:
-    args = peers.options(__doc__)
-    shapes = [(2, 3)] if args.quick else [(4, 4), (5, 5)]
+    args = peers.options(__doc__, sizes="4,5")
+    shapes = [(2, 3)] if args.quick else [(int(each),) * 2 for each in args.sizes.split(",")]
     about = peers.header("Orders of the sites of a square lattice in an MPS", f"h = {FIELD:g} J")
     rows = [
         row for shape in shapes for order in ("snake", "diagonal") for row in rows_of(*shape, order)

@@ -1,12 +1,12 @@
 """RBMs of a critical square lattice on several sets of shots, with and without tied parameters.
 
 The Ising model on an open L x L lattice at h = 3.04 J. Each RBM has as many hidden units as sites
-and --links links each, two fifths of them far ones, or with 0 links all; it trains by natural
-gradient on --shots shots of its seed and is compared with the exact state, which --state keeps.
---symmetry none, flip or flip-mirror ties parameters (training.md); with more values, or more links
-or seeds, there is a row for each. KL is a mean over draws of the state. The rows in the file of
---json are not measured again, and those with --bonds are the state truncated. Seconds are processor
-time.
+and --links links each, of which the fraction --far are far ones drawn with probability
+distance^-exponent, or with 0 links all. It trains by natural gradient on --shots shots of its seed
+and is compared with the exact state, which --state keeps. --symmetry none, flip or flip-mirror ties
+parameters (training.md); with more values, or more links or seeds, there is a row for each. KL is a
+mean over draws of the state. The rows in the file of --json are not measured again, and those of
+--bonds are the state truncated. Seconds are processor time.
 """
 
 from __future__ import annotations
@@ -26,14 +26,24 @@ from psiprune.metrics.reference import Reference, reference_of
 from psiprune.training.symmetry import free_parameters
 
 FIELD = 3.04
+#: The fraction of far links, and the exponent of their power law, where a row has none.
+FAR, EXPONENT = 0.4, 3.0
 WAVES = {"structure": "structure_factor(0,0)"}
 
 
 def main() -> None:
     args = peers.options(
         __doc__,
-        **{"length": 6, "links": "15", "symmetry": "none", "seeds": "0", "bonds": ""},
-        **{"shots": 100_000, "draws": 50_000, "state": ""},
+        length=6,
+        links="15",
+        symmetry="none",
+        seeds="0",
+        far=FAR,
+        exponent=EXPONENT,
+        bonds="",
+        shots=100_000,
+        draws=50_000,
+        state="",
     )
     length, args.links = (3, "3") if args.quick else (args.length, args.links)
     shots, draws = (1_000, 500) if args.quick else (args.shots, args.draws)
@@ -47,6 +57,8 @@ def main() -> None:
     for seed, symmetry, links in options:
         key: peers.Row = {"symmetry": symmetry, "links": int(links), "shots": shots}
         key["seed"] = int(seed)
+        key |= {} if args.far == FAR else {"far": args.far}
+        key |= {} if args.exponent == EXPONENT else {"exponent": args.exponent}
         if not any(key.items() <= row.items() for row in rows):
             rows.append(key | measured(exact, key, draws))
             peers.show(rows[-1:])
@@ -76,12 +88,12 @@ def measured(exact: Reference, of: peers.Row, draws: int) -> peers.Row:
     symmetry: Any = None if of["symmetry"] == "none" else of["symmetry"]
     method = pp.NaturalGradient(symmetry=symmetry)
     shots = pp.sample(exact.state, int(of["shots"] or 0), seed=seed)
-    far = round(0.4 * links)
+    far = round(float(of.get("far") or FAR) * links)
+    exponent = float(of.get("exponent") or EXPONENT)
     mask = None
     if links:
-        mask = pp.nearest_mask(
-            sites, links=links - far, far=far, seed=seed, positions=shots.positions
-        )
+        how = {"links": links - far, "far": far, "exponent": exponent, "seed": seed}
+        mask = pp.nearest_mask(sites, positions=shots.positions, **how)  # type: ignore[arg-type]
     begin = time.process_time()
     rbm = pp.train(shots, hidden=sites, mask=mask, seed=seed, method=method)
     trained = time.process_time()
