@@ -55,10 +55,9 @@ def main() -> None:
 
 
 def measured(state: pp.MPS, shots: pp.Shots, name: str, settings: dict[str, Any]) -> peers.Row:
-    if settings.get("hidden") == 0:
-        settings["hidden"] = shots.sites
+    hidden = settings.pop("hidden", shots.sites // 2) or shots.sites
     begin = time.process_time()
-    rbm = pp.train(shots, seed=SEED, **settings)
+    rbm = pp.train(shots, hidden=hidden, seed=SEED, **settings)
     seconds = time.process_time() - begin
     report = pp.evaluate(rbm, state, seed=3)
     return {

@@ -62,7 +62,9 @@ def start(sites: int, shots: int, method: Method, seeds: range) -> peers.Row:
     for seed in seeds:
         records = records_of(state, shots, seed)
         cold, ignoring = (
-            pp.train(data, method=method, seed=seed, initial="local", progress=False)
+            pp.train(
+                data, hidden=sites // 2, method=method, seed=seed, initial="local", progress=False
+            )
             for data in (records, replace(records, readout=None))
         )
         warm = pp.train(records, method=method, seed=seed, start=ignoring, progress=False)

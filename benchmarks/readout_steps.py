@@ -130,7 +130,9 @@ def chains(sites: int, shots: int, flip: float, epochs: int) -> list[peers.Row]:
             values = divergence.during(data, method, 0)
             folds = None
             if steps == epochs:
-                rbm = pp.train(data, method=method, initial="local", folds=5, progress=False)
+                rbm = pp.train(
+                    data, hidden=sites // 2, method=method, initial="local", folds=5, progress=False
+                )
                 folds = f"{divergence.of(rbm):.4f} ({rbm.provenance['epochs_done']})"
             rows.append(
                 {

@@ -82,7 +82,7 @@ def compare(name: str, sites: int, shots: int, zero: float, one: float, seeds: r
         seconds, found = [], []
         for data in (clean, replace(records, readout=None), records):
             begin = time.process_time()
-            rbm = pp.train(data, seed=seed, progress=False)
+            rbm = pp.train(data, hidden=data.sites // 2, seed=seed, progress=False)
             seconds.append(time.process_time() - begin)
             found.append(pp.evaluate(rbm, reference, seed=seed).fidelity.value)
         fidelities.append(found)

@@ -61,7 +61,11 @@ def natural(request: dict[str, Any]) -> dict[str, Any]:
     """Seconds of a training by natural gradient, whose RBM is saved."""
     shots = pp.Shots(np.load(request["data"]))
     rbms: list[pp.RBM] = []
-    seconds = cpu_seconds(lambda: rbms.append(pp.train(shots, seed=0, method="natural")))
+    seconds = cpu_seconds(
+        lambda: rbms.append(
+            pp.train(shots, hidden=shots.bits.shape[1] // 2, seed=0, method="natural")
+        )
+    )
     rbms[0].save(request["file"])
     return {"seconds": seconds}
 
