@@ -18,11 +18,11 @@ ground 10   the same for 10 sites in the bases of quench 10.
 Pruned: 6 + 6 hidden units, 72 weights, on 13 bases of 1,000 shots, pruned in nine steps of 10 % to
 28 (61 %) by `prune_phases`, by criterion; F and the weights left in each network. `turned` is
 the critical ground state after exp(-i pi/8 sum Z_i Z_{i+1}), `quench` that after t = 0.5. --decay
-fixes the weight decay of fine-tuning, which each step chooses otherwise.
+fixes the weight decay of fine-tuning, which the end of the path chooses otherwise.
 
 Decays: states with the networks that `train` gives them, 6 + 12 hidden units, pruned by surgeon in
-nine steps to 42 of 108 weights with a fixed weight decay of fine-tuning and with the one that each
-step chooses; F before, after the first and after the last step.
+nine steps to 42 of 108 weights with a fixed weight decay of fine-tuning and with the one that is
+chosen by the end of the path; F before, after the first and after the last step.
 
 Reconstructed: `reconstruct` with its defaults on 13 bases of 1,000 shots: F of the unpruned and the
 smallest state, weights, verdicts.
@@ -50,8 +50,9 @@ from scipy.sparse.linalg import expm_multiply
 
 import peers
 import psiprune as pp
-from psiprune.pruning.phases import PhaseCriterion
+from psiprune.pruning.phases import DECAYS, PhaseCriterion, best_path
 from psiprune.states.basis_rotation import rotate
+from psiprune.training.phase_starts import frequencies_for
 
 DATA = Path(__file__).parent.parent / "tests/reference/qucumber"
 Psi = NDArray[np.complex128]
@@ -182,14 +183,20 @@ def pruned(case: str, psi: Psi, seeds: Sequence[int], decay: str = "chosen") -> 
 
 
 def decays(name: str, seeds: Sequence[int]) -> list[peers.Row]:
-    given: dict[str, float | None] = {"0": 0.0, "1e-5": 1e-5, "1e-4": 1e-4, "chosen": None}
-    found: dict[str, list[list[float]]] = {each: [] for each in given}
+    labels = (*(f"{decay:g}" for decay in (0, *DECAYS)), "chosen")
+    found: dict[str, list[list[float]]] = {label: [] for label in labels}
     for seed in seeds:
         psi = STATES[name](seed)
         shots = drawn(psi, random_bases(6, 12), 1000, seed)
         rbm = pp.train_phases(shots, seed=seed, progress=False)
-        for label, decay in given.items():
-            path = pp.prune_phases(rbm, shots, levels=9, weight_decay=decay, progress=False)
+        paths = {
+            f"{decay:g}": pp.prune_phases(rbm, shots, levels=9, weight_decay=decay, progress=False)
+            for decay in (0, *DECAYS)
+        }
+        # As prune_phases chooses without a weight decay.
+        others = [path for label, path in paths.items() if label != "0"]
+        paths["chosen"] = best_path(others, frequencies_for(shots))
+        for label, path in paths.items():
             found[label].append([path[k].rbm.fidelity(psi) for k in (0, 1, 9)])
     rows: list[peers.Row] = []
     for label, values in found.items():

@@ -79,8 +79,8 @@ STAGES = {
     "sweep": "sweep {in}/sweep.toml --scheduler serial --out {out}",
     "train bases": "train {in}/bases.nc --epochs 150 --out {out}/rbm.nc",
     "prune bases": "prune {in}/phases.nc {in}/bases.nc --levels 3 --out {out}",
-    "reconstruct bases": "reconstruct {in}/bases.nc --hidden 2 --starts 2 --seeds 2 "
-    "--prune.fraction 0.3 --out {out}",
+    "reconstruct bases": "reconstruct {in}/bases.nc --readout 0.001,0.002 --hidden 2 --starts 2 "
+    "--seeds 2 --prune.fraction 0.3 --out {out}",
 }
 SWEEP = """
 study = {sites = 4, hidden = 3, shots = 300, fields = [1.0], seeds = 1, prune.levels = 2,\

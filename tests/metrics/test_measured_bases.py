@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import psiprune as pp
 import tiny
 from exact import pauli_sum
+from psiprune.metrics.measured_bases import _products
+from psiprune.states.basis_rotation import rotate
 from refusals import refuses
 
 BASES = ("ZZZ", "XXZ", "XYX", "ZYY")
@@ -78,9 +81,38 @@ def test_what_is_not_measured(tmp_path: Path) -> None:
         pp.measure_observables(shots, ["X1 X2"])
     with refuses("observables", 2, 3):
         pp.measure_observables(shots, {"O": pp.Hamiltonian({"ZZ": 1.0})})
-    error = pp.ReadoutError.from_rates(0.1, 0.1, sites=3)
-    with refuses("psiprune.sample", "readout errors"):
-        pp.measure_observables(shots.with_readout_error(error), ["X0"])
     done = tiny.call("info", shots.save(tmp_path / "a.nc"), "--observable", "X0 Y1 X2")
     assert "X0_Y1_X2" in done.out
     assert done.status == 0
+
+
+def test_readout_errors_are_inverted_in_every_basis() -> None:
+    """The mean of the estimates over all records is that of the state, exactly."""
+    rows = [[0.9, 0.05, 0.03, 0.02], [0.1, 0.85, 0, 0.05], [0.1, 0, 0.8, 0.1], [0, 0.1, 0.1, 0.8]]
+    pair = pp.Confusion((0, 2), np.array(rows))
+    single = pp.Confusion((1,), np.array([[0.97, 0.03], [0.08, 0.92]]))
+    readout, state = pp.ReadoutError((pair, single)), random_state()
+    bits = (np.arange(8)[:, None] >> np.arange(3) & 1).astype(np.uint8)
+    for basis in BASES:
+        prob = np.abs(rotate(np.asarray(state.to_vector(), complex), [basis])[0]) ** 2
+        for sites in ([0], [1, 2], [0, 1, 2], []):
+            exact = prob @ (1.0 - 2.0 * (bits[:, sites].sum(axis=1) & 1))
+            found = readout.apply(prob) @ _products(bits, sites, readout)
+            assert found == pytest.approx(exact, abs=1e-12)
+
+
+def test_errors_include_those_of_the_rates() -> None:
+    state = random_state()
+    shots = pp.sample(state, 40_000, bases=BASES, progress=False)
+    misread = shots.with_readout_error(pp.ReadoutError.from_rates(0.05, 0.1, sites=3))
+    found = pp.measure_observables(misread, {"O": SUM})["O"]
+    assert found.corrected is not None
+    assert found.corrected_error is not None
+    exact = state.expectation(SUM)
+    assert abs(float(found.value) - exact) > 8 * float(found.error)
+    assert abs(float(found.corrected) - exact) < 4 * float(found.corrected_error)
+    known = pp.ReadoutError.from_rates(0.05, 0.1, errors=(1e-5, 1e-5), sites=3)
+    sure = pp.measure_observables(replace(misread, readout=known), {"O": SUM})["O"]
+    assert sure.corrected == pytest.approx(found.corrected)
+    assert sure.corrected_error is not None
+    assert float(sure.corrected_error) < 0.8 * float(found.corrected_error)

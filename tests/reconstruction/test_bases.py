@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,15 @@ from psiprune.metrics.loss_tests import deviance, judge_bases
 from psiprune.metrics.phase_held_out import log_prob_by_shot
 from psiprune.pruning.settings import SearchSettings
 from psiprune.reconstruction.bases.checks import FITS, INFORMATION, make_checks
-from psiprune.reconstruction.bases.comparison import divergence, free_parameters
-from psiprune.reconstruction.bases.inputs import split_each_basis
+from psiprune.reconstruction.bases.comparison import (
+    basis_variables,
+    divergence,
+    free_parameters,
+)
+from psiprune.reconstruction.bases.inputs import BasesRun, order_attributes, split_each_basis
+from psiprune.reconstruction.bases.models import _replica
 from psiprune.reconstruction.bases.pipeline import run_bases
+from psiprune.reconstruction.checks import RATES
 from psiprune.states.mps import mps_from_vector
 from refusals import check_refusal, refuses
 
@@ -65,7 +72,10 @@ def test_what_a_run_holds(folder: Path) -> None:
     names = ("bases", "search", "graph", "entropy")
     figures = [f"figures/{name}.{suffix}" for name in names for suffix in ("svg", "png")]
     assert trials[0] == "level-00"
-    assert tiny.names(folder / "run") == {
+    made = tiny.names(folder / "run")
+    others = {name for name in made if name.startswith("path/decay-")}
+    assert len(others) == found.dataset["search_trials"].sum()
+    assert made - others | {f"path/{name}.nc" for name in trials} == {
         *("config.toml", "provenance.json", "split.nc", "smallest.nc", "reconstruct.nc"),
         *("report.html", "choice/hidden-2-4.nc", "ensemble/seed-0.nc", "ensemble/seed-1.nc"),
         *(f"path/{name}.nc" for name in trials),
@@ -140,6 +150,9 @@ def test_the_smallest_is_accepted_and_one_less_is_not(folder: Path) -> None:
     weights = dataset.attrs["weights"]
     assert share[weights] <= 1
     assert dataset.attrs["fewer"] == weights - 1
+    assert weights == dataset["search_weights"].min()
+    chosen = dataset["search_decay"].values[dataset["search_chosen"].values]
+    assert chosen == [dataset.attrs["weight_decay"]]
     assert share[weights - 1] > 1
     assert weights == dataset.attrs["amplitude_weights"] + dataset.attrs["phase_weights"]
 
@@ -267,6 +280,125 @@ def test_a_state_that_is_wrong_in_one_of_many_bases_is_not_trusted() -> None:
     assert found.rbm.fidelity(mps_from_vector(vector)) < 0.8
     assert found.verdict == "not trusted"
     assert "bases" in {check.name for check in found.checks if check.answer == "fail"}
+
+
+@pytest.fixture(scope="module")
+def quench() -> tuple[pp.MPS, pp.Shots]:
+    """Shots of a quench of six sites in 13 bases, of whose bits 2 to 5 % are misread."""
+    state = pp.quench(pp.TFIM(sites=6, field=1.0), 1.0, progress=False)
+    zero, one = np.random.default_rng(0).uniform(0.02, 0.05, (2, 6))
+    shots = pp.sample(state, 13_000, seed=1, bases="random:13", progress=False)
+    return state, shots.with_readout_error(pp.ReadoutError.from_rates(zero, one), 5)
+
+
+@pytest.mark.slow
+def test_misread_shots_with_the_right_rates_are_trusted(quench: tuple[pp.MPS, pp.Shots]) -> None:
+    state, shots = quench
+    found = pp.reconstruct(shots, hidden=6, progress=False)
+    assert isinstance(found, pp.PhaseReconstruction)
+    assert found.verdict == "trusted"
+    expected = float(found.dataset["infidelity"])
+    # A sum over 126 directions, of which each has a relative variance of 2: 13 % at least.
+    assert 1 - found.unpruned.fidelity(state) == pytest.approx(expected, rel=0.5)
+    assert float(found.dataset["training_infidelity"].mean()) == pytest.approx(expected, rel=0.5)
+    assert 1 - found.rbm.fidelity(state) < 3 * expected
+    assert "p(1|0) = 0.0335" in str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [0.0, 0.4, 2.0])
+def test_misread_shots_with_wrong_rates_are_not_trusted(
+    quench: tuple[pp.MPS, pp.Shots], factor: float
+) -> None:
+    """The loss of likelihood alone, 0.01 to 0.04 nats per shot, is within the tolerance."""
+    shots = quench[1]
+    assert shots.readout is not None
+    wrong = pp.ReadoutError.from_rates(*factor * shots.readout.rates.T) if factor else None
+    found = pp.reconstruct(replace(shots, readout=wrong), hidden=6, seeds=2, progress=False)
+    assert {each.name for each in found.checks if each.answer == "fail"} == {RATES}
+    assert found.verdict == "not trusted"
+    assert "calibrate" in found.summary.steps[0].command
+
+
+@pytest.mark.slow
+def test_readout_errors_are_those_of_the_run(folder: Path, tmp_path: Path) -> None:
+    """Other rates are another run; the commands that follow name the rates again."""
+    run, call = tmp_path / "run", [*command(folder, tmp_path / "run"), "--readout", "0.001,0.002"]
+    printed = json_of(tiny.call(*call, "--json"))
+    assert printed["verdict"] == "trusted"
+    assert printed["next"][0]["command"].endswith("NEW_SHOTS --readout 0.001,0.002")
+    line = tiny.refusal(tiny.call(*command(folder, run), "--readout", "0.002"))
+    check_refusal(line, "config.toml", "readout_sha256")
+    line = tiny.refusal(tiny.call(*command(folder, run)))
+    check_refusal(line, "config.toml", "readout_sha256")
+    assert "--readout READOUT" in finished(run).request.command()
+    (run / "report.html").unlink()
+    assert json_of(tiny.call(*call, "--json")) == printed
+
+
+def test_comparisons_are_of_records(folder: Path) -> None:
+    """Each number of a basis against sums over states with an independent confusion matrix."""
+    rbm, readout = finished(folder / "run").rbm, pp.ReadoutError.from_rates([0.1, 0.2, 0.3], 0.05)
+    shots = pp.read_shots(folder / "shots.nc").take(slice(None, None, 10))
+    found = basis_variables(rbm, replace(shots, readout=readout))
+    one, two, three = (np.array([[1 - p, p], [0.05, 0.95]]) for p in (0.1, 0.2, 0.3))
+    matrix = np.kron(three, np.kron(two, one))
+    signs = np.array([[1 - 2 * (v >> i & 1) for i in range(3)] for v in range(8)])
+    for k, (basis, bits) in enumerate(shots.by_basis().items()):
+        prob = rbm.probabilities(basis) @ matrix
+        logs = np.log(prob)[bits @ (1, 2, 4)]
+        assert float(found["basis_log_likelihood"][k]) == pytest.approx(logs.mean())
+        assert float(found["basis_expected"][k]) == pytest.approx(prob @ np.log(prob))
+        ends = signs[:, 0] * signs[:, 2]
+        assert float(found["pairs_value"][k, 0, 2]) == pytest.approx(prob @ ends)
+        assert float(found["pairs_value"][k, 1, 1]) == pytest.approx(prob @ signs[:, 1])
+    replica = pp.load_phase_rbm(folder / "run/ensemble/seed-1.nc")
+    p, q = (each.probabilities("XXZ") @ matrix for each in (rbm, replica))
+    assert divergence(rbm, replica, ["XXZ"], np.ones(1), readout) == pytest.approx(
+        p @ np.log(p / q)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "names"),
+    [
+        ({"ordered": 0}, set()),
+        ({"dependence": "site 1: twice"}, {"independent shots"}),
+        ({"drift": "<X> of site 0"}, {"drift"}),
+        ({"ordered": 0, "dependence": "each shot twice"}, {"independent shots"}),
+    ],
+)
+def test_the_order_of_the_shots(folder: Path, changed: dict[str, Any], names: set[str]) -> None:
+    found = finished(folder / "run")
+    made = {each.name for each in make_checks(found.dataset)}
+    assert {"independent shots", "drift"} <= made
+    found.dataset.attrs.update(changed)
+    checks = make_checks(found.dataset)
+    assert {each.name for each in checks if each.answer == "fail"} == names
+    assert len(checks) == len(made) - (2 if changed == {"ordered": 0} else "ordered" in changed)
+    assert ("their order is lost" in " ".join(str(found).split())) == ("ordered" in changed)
+    shots = pp.read_shots(folder / "shots.nc")
+    assert order_attributes(shots) == {"ordered": 1, "dependence": "", "drift": ""}
+    doubled = order_attributes(shots.take(np.repeat(np.arange(3000), 2)))
+    assert "recorded twice" in str(doubled["dependence"])
+
+
+def test_replicas_are_misread(folder: Path) -> None:
+    """A readout that flips a third of all bits leaves a third of the correlations squared."""
+    readout = pp.ReadoutError.from_rates(1 / 3, sites=3)
+    shots = replace(pp.read_shots(folder / "shots.nc"), readout=readout)
+    split = split_each_basis(shots, 0.2, 0)
+    run = BasesRun(pp.BasesSettings(), shots, split, folder, {})
+    rbm = finished(folder / "run").unpruned
+    drawn = _replica(run, rbm, 5)
+    assert drawn.readout is readout
+    signs = 1 - 2 * (np.arange(8)[:, None] >> np.arange(3) & 1)
+    for k, basis in enumerate(drawn.bases):
+        rows = drawn.basis == k
+        frequency = drawn.weight[rows] * drawn.shots.sum() / drawn.shots[k]
+        means = frequency @ signs[drawn.outcome[rows]]
+        error = 4 / drawn.shots[k] ** 0.5
+        np.testing.assert_allclose(means, rbm.probabilities(basis) @ signs / 3, atol=error)
 
 
 def test_few_shots_are_not_enough_information(folder: Path) -> None:

@@ -283,8 +283,13 @@ def prune_phase_rbm(
     tuning = ExactNaturalGradient(epochs=epochs)
     fine_tune = None if no_fine_tune else tuning
     settings = PathSettings(**dict[str, Any](digests), prune=pruning, fine_tune=fine_tune)
-    levels: list[phases.PhaseLevel] = []
-    with open_run(out, settings) as folder, progress_bar(pruning.levels * epochs, "pruning"):
+    decays = phases.decays_of(None, epochs)
+    steps = len(decays) * pruning.levels * epochs
+
+    def path(folder: Path, decay: float) -> list[phases.PhaseLevel]:
+        """Return the levels by one weight decay, with a file for each in the folder."""
+        folder.mkdir(exist_ok=True)
+        levels: list[phases.PhaseLevel] = []
         for number, name in enumerate(level_names(pruning.levels)):
             file = folder / name
             if file.exists():
@@ -293,10 +298,18 @@ def prune_phase_rbm(
             elif number == 0:
                 level = phases.first_phase_level(dense, data)
             else:
-                level = phases.next_phase_level(levels[-1], levels[0], pruning, data, epochs)
+                level = phases.next_phase_level(levels[-1], levels[0], pruning, data, epochs, decay)
             levels.append(level)
             if not file.exists():
                 level.rbm.save(file)
+        return levels
+
+    with open_run(out, settings) as folder, progress_bar(steps, "pruning"):
+        paths = [path(folder / f"decay-{decay:g}", decay) for decay in decays]
+        levels = phases.best_path(paths, data)
+        for level, name in zip(levels, level_names(pruning.levels), strict=True):
+            if not (folder / name).exists():
+                level.rbm.save(folder / name)
     numbers = [
         {
             "level": level.step,
@@ -308,8 +321,11 @@ def prune_phase_rbm(
         }
         for level in levels
     ]
+    decay = float(levels[-1].rbm.provenance.get("fine_tuning_decay", 0.0))
     text = f"{table(_LEVELS, numbers)}\n{out}: {len(levels)} levels by {pruning.criterion}"
-    show({"folder": str(out), "levels": numbers}, text, json)
+    if not no_fine_tune:
+        text += f", weight decay {decay:g} nats per shot (of {', '.join(f'{x:g}' for x in decays)})"
+    show({"folder": str(out), "weight_decay": decay, "levels": numbers}, text, json)
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:

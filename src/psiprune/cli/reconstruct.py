@@ -94,7 +94,15 @@ def reconstruct_command(
         from psiprune.cli.phases import reconstruct_on_bases
 
         reconstruct_on_bases(
-            data, out, settings, of_bases, config, {"format": form, **options}, state, limit, json
+            data,
+            out,
+            settings,
+            of_bases,
+            config,
+            {"format": form, **options, **given},
+            state,
+            limit,
+            json,
         )
         return
     for name, value in of_bases.items():

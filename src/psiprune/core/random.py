@@ -132,6 +132,8 @@ class Stream(IntEnum):
     PHASE_AGREEMENT = 157
     PHASE_SHOTS = 158
     PHASE_REPORT = 159
+    PHASE_REPLICA_RECORDS = 160
+    PHASE_RATES = 161
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

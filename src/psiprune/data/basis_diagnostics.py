@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.data.basis_order import BasesOrder, find_bases_order, order_warnings
 from psiprune.data.diagnostics import LEVEL, DataWarning
 from psiprune.data.pauli_bases import LETTERS
 from psiprune.data.readout_summary import ReadoutSummary, summarize_readout
@@ -33,6 +34,7 @@ class BasesDescription:
             NaN where none does.
         comparisons: number of means of a site in a basis that other bases measure too.
         marginals_p_value: the smallest p-value of these comparisons, times their number.
+        order: copies, memory from shot to shot, and drift.
         readout: the readout errors that the shots carry, if any.
         warnings: what to know before using the data.
     """
@@ -47,6 +49,7 @@ class BasesDescription:
     by_letter: Float64
     comparisons: int
     marginals_p_value: float
+    order: BasesOrder
     readout: ReadoutSummary | None = None
     warnings: tuple[DataWarning, ...] = ()
 
@@ -63,8 +66,9 @@ def describe_bases(shots: Shots) -> BasesDescription:
     The outcomes of a site do not depend on the bases of the other sites. So of all shots that
     measure a letter at a site, those in one basis are as good as any others: their number of ones
     is hypergeometric. And no qubit has <X>^2 + <Y>^2 + <Z>^2 > 1, which an error of the three means
-    exceeds with a probability below that of chi-squared of three degrees of freedom. Each kind of
-    warning appears in at most `LEVEL` of all data sets of independent shots (Bonferroni).
+    exceeds with a probability below that of chi-squared of three degrees of freedom. Copies, memory
+    and drift are those of `psiprune.data.basis_order`. Each kind of warning appears in at most
+    `LEVEL` of all data sets of independent shots (Bonferroni).
     """
     groups = shots.by_basis()
     letters = np.array([list(name) for name in groups])  # [basis, site]
@@ -86,6 +90,7 @@ def describe_bases(shots: Shots) -> BasesDescription:
         by_letter=by_letter,
         comparisons=0,
         marginals_p_value=1.0,
+        order=find_bases_order(shots),
         readout=None if shots.readout is None else summarize_readout(shots.readout),
     )
     code = measured.argmax(axis=0)  # [basis, site]
@@ -97,6 +102,7 @@ def describe_bases(shots: Shots) -> BasesDescription:
     warnings = [
         *_marginal_warning(found, worst, pool, pool_ones, ones),
         *_bloch_warning(found, total),
+        *order_warnings(found.order, found.bases),
     ]
     if "Z" * shots.sites not in groups:
         warnings.append(

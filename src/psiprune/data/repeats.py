@@ -32,10 +32,14 @@ def count_repeats(counts: Sequence[ArrayLike], observed: Sequence[int], number: 
 
     counts[k] are the sizes of the classes of equal items; other items equal no item.
     """
+    expected, spread = np.array([repeats_in_random_order(sizes, number) for sizes in counts]).T
+    return compare_repeats(np.array(observed), expected, spread)
+
+
+def compare_repeats(pairs: NDArray[np.int64], expected: Float64, spread: Float64) -> Repeats:
+    """Return repeats with p-values, from mean and standard deviation over random orders."""
     from scipy.special import gammainc, gammaincc
 
-    expected, spread = np.array([repeats_in_random_order(sizes, number) for sizes in counts]).T
-    pairs = np.array(observed)
     possible = (expected > 0) & (spread > 0)
     mean, sd = np.where(possible, [expected, spread], 1.0)
     # Few pairs follow a Poisson law, many a normal law with a skewness of at most sd / mean.

@@ -64,6 +64,20 @@ def basis_information(
 ) -> Float64:
     """Return the Fisher information of a shot in one basis about changes of psi, [change, change].
 
+    Arguments as of `outcome_slopes`.
+    """
+    slopes = outcome_slopes(rbm, changes, basis, readout)
+    return np.asarray(slopes @ slopes.T)
+
+
+def outcome_slopes(
+    rbm: PhaseRBM,
+    changes: NDArray[np.complex128],
+    basis: str,
+    readout: ReadoutError | None = None,
+) -> Float64:
+    """Return d q / sqrt(q) of all outcomes in one basis for each change of psi, [change, 2^N].
+
     Args:
         rbm: the state psi.
         changes: derivatives of psi, [change, 2^N].
@@ -71,15 +85,14 @@ def basis_information(
         readout: errors of the recorded bits, if any.
     """
     amplitude = rotate(rbm.vector, [basis])[0]
-    # d q / sqrt(q) = 2 Re(conj(A) dA) / |A|
     turned = rotate(changes, [basis] * len(changes))
     if readout is not None:
         prob = np.maximum(readout.apply(np.abs(amplitude) ** 2), _LEAST)
         moved = 2 * (turned * amplitude.conj()).real
-        recorded = np.stack([readout.apply(row) for row in moved]) / np.sqrt(prob)
-        return np.asarray(recorded @ recorded.T)
-    slope = 2 * (turned * (amplitude.conj() / np.maximum(np.abs(amplitude), _LEAST))).real
-    return np.asarray(slope @ slope.T)
+        return np.stack([readout.apply(row) for row in moved]) / np.sqrt(prob)
+    # d q / sqrt(q) = 2 Re(conj(A) dA) / |A|
+    phase = amplitude.conj() / np.maximum(np.abs(amplitude), _LEAST)
+    return np.asarray(2 * (turned * phase).real)
 
 
 def state_changes(rbm: PhaseRBM) -> NDArray[np.complex128]:

@@ -143,6 +143,14 @@ def _bases(shots: BasesDescription) -> Rows:
         )
     else:
         yield "same means", "cannot be tested: no two bases share a letter at a site"
+    repeats = shots.order.repeats
+    yield (
+        "repeats",
+        f"{repeats.observed[0]} shots equal the previous one in their basis, "
+        f"{repeats.expected[0]:.1f} expected by chance (p = {repeats.p_value[0]:.2g})",
+    )
+    yield "memory", f"p = {shots.order.memory_p_value:.2g} over all sites"
+    yield "drift", f"p = {shots.order.drift_p_value:.2g} over all sites and bases"
     if shots.readout is not None:
         yield from readout_rows(shots.readout, "operator")
 

@@ -9,7 +9,7 @@ site (Bravyi et al., Phys. Rev. A 103, 042605 (2021)).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -183,6 +183,22 @@ def recorded_states(bits: Bits, readout: ReadoutError) -> list[NDArray[np.uint8]
     ]
 
 
+def inverted_signs(readout: ReadoutError, sites: Collection[int]) -> list[tuple[int, Float64]]:
+    """Return f'(y) for the product of Z over those of some sites that each group has, [2^k].
+
+    Groups that have none are left out; the numbers are those of the others in `readout.groups`.
+    """
+    found = []
+    for number, group in enumerate(readout.groups):
+        places = [group.sites.index(site) for site in sites if site in group.sites]
+        if places:
+            states = np.arange(len(group.matrix))
+            product = np.prod([1.0 - 2.0 * ((states >> k) & 1) for k in places], axis=0)
+            # Rows are true states: f'(y) with sum_y C(y | v) f'(y) = f(v).
+            found.append((number, np.linalg.solve(group.matrix, product)))
+    return found
+
+
 def _fits(operator: Hamiltonian, readout: ReadoutError) -> bool:
     """Return whether the joint records of each string's groups, and all strings, fit in memory."""
     if len(operator.terms) > _MOST_TERMS:
@@ -230,14 +246,10 @@ class _Estimator:
     def __init__(
         self, records: Sequence[Bits], readout: ReadoutError, sites: tuple[int, ...]
     ) -> None:
-        self._readout = readout
-        self._parts = [
-            (number, [group.sites.index(site) for site in sites if site in group.sites])
-            for number, group in enumerate(readout.groups)
-            if set(sites) & set(group.sites)
-        ]
-        self._records = [records[number] for number, _ in self._parts]
-        shape = [len(readout.groups[number].matrix) for number, _ in self._parts]
+        self._readout, self._sites = readout, sites
+        found = inverted_signs(readout, sites)
+        self._records = [records[number] for number, _ in found]
+        shape = [len(values) for _, values in found]
         joint = np.ravel_multi_index(tuple(self._records), shape)
         counts = np.bincount(joint, minlength=int(np.prod(shape)))
         self._frequency = counts.reshape(shape) / counts.sum()
@@ -245,23 +257,15 @@ class _Estimator:
     def by_shot(self) -> Float64:
         """Return the estimate from each record, [shot]."""
         value = np.ones(len(self._records[0]))
-        for estimate, index in zip(self._estimates(self._readout), self._records, strict=True):
+        for (_, estimate), index in zip(
+            inverted_signs(self._readout, self._sites), self._records, strict=True
+        ):
             value *= estimate[index]
         return value
 
     def mean(self, readout: ReadoutError) -> float:
         """Return the mean over the records with other confusion matrices of the same groups."""
         total = self._frequency
-        for estimate in self._estimates(readout):
+        for _, estimate in inverted_signs(readout, self._sites):
             total = np.tensordot(estimate, total, axes=1)
         return float(total)
-
-    def _estimates(self, readout: ReadoutError) -> list[Float64]:
-        found = []
-        for number, places in self._parts:
-            matrix = readout.groups[number].matrix
-            states = np.arange(len(matrix))
-            product = np.prod([1.0 - 2.0 * ((states >> k) & 1) for k in places], axis=0)
-            # Rows are true states: f'(y) with sum_y C(y | v) f'(y) = f(v).
-            found.append(np.linalg.solve(matrix, product))
-        return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.repr import one_line
 from psiprune.core.validation import check_seed
 from psiprune.data.dependence import Blocks, find_dependence
-from psiprune.data.shots import Shots, as_shots, without_readout_error
+from psiprune.data.shots import Shots, as_shots
 from psiprune.metrics.bootstrap import at_least_one_shot, bootstrap_means
 from psiprune.metrics.corrected import corrected_estimates
 from psiprune.metrics.custom import Observable
@@ -109,12 +109,19 @@ def measure_observables(
 
 def _of_bases(shots: Shots, observables: dict[str, Observable], seed: int) -> dict[str, Measured]:
     """Measure Pauli strings in the bases that have their letters, functions of bits in Z."""
-    without_readout_error(shots, "an observable of several bases")
-    measured = {}
+    records, measured = replace(shots, readout=None), {}
     for name, each in observables.items():
         if isinstance(each, PauliObservable):
-            mean = constant_of(each) or pauli_mean(name, each.operator, shots)
-            measured[name] = Measured(mean.value, mean.error)
+            mean = constant_of(each) or pauli_mean(name, each.operator, records)
+            true = None
+            if shots.readout is not None:
+                true = constant_of(each) or pauli_mean(name, each.operator, shots)
+            measured[name] = Measured(
+                mean.value,
+                mean.error,
+                None if true is None else true.value,
+                None if true is None else true.error,
+            )
         else:
             if isinstance(each, EntropyObservable):
                 each.check_diagonal(name)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.random import Stream, derive_seed
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.metrics.bootstrap import at_least_one_shot
+from psiprune.metrics.corrected import inverted_signs, recorded_states
 from psiprune.states.hamiltonian import Hamiltonian, PauliTerm
 
 Float64 = NDArray[np.float64]
+#: Draws of the rates within their uncertainty.
+_RATES = 50
 
 
 class Mean(NamedTuple):
@@ -30,6 +36,9 @@ def pauli_mean(name: str, operator: Hamiltonian, shots: Shots) -> Mean:
     y_x = sum_t c_t (product of x) / n_t over the strings that its basis measures: its variance is
     the sum over bases of their shots times the variance of y, as strings share shots.
 
+    With readout errors of the shots it is the mean of the true bits, by inverted confusion matrices
+    (`psiprune.metrics.corrected`), and the error includes that of the rates.
+
     Raises:
         InputError: a string is measured in none of the bases.
     """
@@ -43,19 +52,38 @@ def pauli_mean(name: str, operator: Hamiltonian, shots: Shots) -> Mean:
                 f"{name}: {term.string} is measured in none of the {len(groups)} bases of "
                 f"{shots.source}; measure it, or leave it out"
             )
-    value, variance = 0.0, 0.0
-    for k, bits in enumerate(groups.values()):
-        contribution = np.zeros(len(bits))
-        for term, known in zip(operator.terms, measures, strict=True):
-            if known[k]:
-                sites = list(term.letters)
-                products = 1.0 - 2.0 * (bits[:, sites].sum(axis=1) & 1)
-                contribution += term.coefficient / number[known].sum() * products
-        value += float(contribution.sum())
-        if len(bits) > 1:
-            variance += len(bits) * float(contribution.var(ddof=1))
+    weights = [
+        (list(term.letters), np.where(known, term.coefficient / number[known].sum(), 0.0))
+        for term, known in zip(operator.terms, measures, strict=True)
+    ]
+
+    def contributions(readout: ReadoutError | None) -> Iterator[Float64]:
+        """Yield y of the shots in each basis."""
+        for k, bits in enumerate(groups.values()):
+            products = (w[k] * _products(bits, sites, readout) for sites, w in weights if w[k])
+            yield sum(products, np.zeros(len(bits)))
+
+    by_basis = [*contributions(shots.readout)]
+    value = float(sum(each.sum() for each in by_basis))
+    variance = sum(len(each) * float(each.var(ddof=1)) for each in by_basis if len(each) > 1)
     error = at_least_one_shot(np.array(variance**0.5), np.array(value), len(shots))
+    if shots.readout is not None:
+        again = (
+            shots.readout.resampled(derive_seed(0, Stream.CALIBRATION, k)) for k in range(_RATES)
+        )
+        means = [sum(each.sum() for each in contributions(other)) for other in again]
+        error = np.hypot(error, np.std(means, ddof=1))
     return Mean(np.float64(value), np.float64(error))
+
+
+def _products(bits: NDArray[np.uint8], sites: list[int], readout: ReadoutError | None) -> Float64:
+    """Return the product of the outcomes of some sites, or its estimate from a record, [shot]."""
+    if readout is None:
+        return np.asarray(1.0 - 2.0 * (bits[:, sites].sum(axis=1) & 1))
+    value, records = np.ones(len(bits)), recorded_states(bits, readout)
+    for number, estimate in inverted_signs(readout, sites):
+        value *= estimate[records[number]]
+    return value
 
 
 def _measures(letters: NDArray[np.str_], term: PauliTerm) -> NDArray[np.bool_]:

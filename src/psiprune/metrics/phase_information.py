@@ -29,7 +29,7 @@ from psiprune.inference.phase_fisher import (
     state_changes,
 )
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.states.basis_rotation import rotate
+from psiprune.rbm.phase_likelihood import recorded_probabilities
 
 Float64 = NDArray[np.float64]
 #: Eigenvalues of S below this part of the largest belong to changes of parameters alone.
@@ -120,7 +120,11 @@ def suggested_bases(
 
 
 def distinguishing_bases(
-    one: PhaseRBM, other: PhaseRBM, candidates: Sequence[str], count: int = 3
+    one: PhaseRBM,
+    other: PhaseRBM,
+    candidates: Sequence[str],
+    count: int = 3,
+    readout: ReadoutError | None = None,
 ) -> list[tuple[str, float]]:
     """Return the bases whose outcomes tell two states apart best, each with nats per shot.
 
@@ -129,7 +133,9 @@ def distinguishing_bases(
     """
     overlaps = []
     for basis in candidates:
-        first, second = (np.abs(rotate(state.vector, [basis])[0]) for state in (one, other))
+        first, second = (
+            np.sqrt(recorded_probabilities(state, basis, readout)) for state in (one, other)
+        )
         overlaps.append(float(first @ second))
     order = np.argsort(overlaps, kind="stable")[:count]
     return [(candidates[k], -float(np.log(max(overlaps[k], _LEAST)))) for k in order]

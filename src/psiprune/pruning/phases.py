@@ -29,21 +29,21 @@ from psiprune.rbm.phase_likelihood import (
     log_likelihood,
     to_parameters,
 )
-from psiprune.training.natural_phase import PhaseState, fit_phases
+from psiprune.training.natural_phase import fit_phases
 from psiprune.training.phase_starts import frequencies_for
-from psiprune.training.phases import EQUAL_NATS
 
 Float64 = NDArray[np.float64]
 PhaseCriterion = Literal["magnitude", "damage", "surgeon"]
 #: The most steps of fine-tuning after a pruning step.
 FINE_TUNING = 30
 #: L2 penalties of fine-tuning to choose from. Without one weights grow where the shots tell little,
-#: and the next step cannot remove them; a large one costs where weights must be large.
-DECAYS = (1e-6, 1e-5, 1e-4, 1e-3)
+#: and later steps cannot remove them; a large one costs where weights must be large.
+DECAYS = (1e-6, 1e-5, 1e-4)
+#: All ways of a step are fine-tuned for the first part of the steps, the likeliest ones to the end.
+_FIRST_PART, _TO_THE_END = 1 / 3, 2
 #: Factors on the damping that surgery tries by F of the shots, which has directions of little
 #: information, and by the quantum Fisher information.
 _STRONGER, _QUANTUM = (1.0, 10.0, 100.0), (1.0, 10.0)
-_FIRST_DECAY = 1e-4
 #: Information below this part of its mean is rounding.
 _SINGULAR = 1e-9
 
@@ -103,8 +103,9 @@ def prune_phases(
         density: stop at exactly round(density * total) weights.
         levels: maximum number of steps; by default 20, or as many as the density needs.
         fine_tune: the most steps of natural gradient after each pruning step; 0 for none.
-        weight_decay: L2 penalty of fine-tuning on the weights, in nats per shot; None chooses it
-            in each step, see `pruned_phases`.
+        weight_decay: L2 penalty of fine-tuning on the weights, in nats per shot. None prunes by
+            each of `DECAYS` and keeps the path whose end would describe fresh shots best, see
+            `of_fresh_shots`.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Returns:
@@ -122,13 +123,27 @@ def prune_phases(
         check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
     data = frequencies_for(shots, rbm)
     steps = truncate(settings, rbm.number_of_weights).levels
-    path = [first_phase_level(rbm, data)]
-    with progress_bar(steps * fine_tune, "pruning", progress=progress):
-        for _ in range(steps):
-            path.append(
-                next_phase_level(path[-1], path[0], settings, data, fine_tune, weight_decay)
-            )
-    return path
+    decays = decays_of(weight_decay, fine_tune)
+    paths = [[first_phase_level(rbm, data)] for _ in decays]
+    with progress_bar(len(decays) * steps * fine_tune, "pruning", progress=progress):
+        for path, decay in zip(paths, decays, strict=True):
+            for _ in range(steps):
+                path.append(next_phase_level(path[-1], path[0], settings, data, fine_tune, decay))
+    return best_path(paths, data)
+
+
+def decays_of(weight_decay: float | None, fine_tune: int) -> tuple[float, ...]:
+    """Return the weight decays to try: the one given, or all if there is any fine-tuning."""
+    if weight_decay is None:
+        return DECAYS if fine_tune else DECAYS[:1]
+    return (weight_decay,)
+
+
+def best_path(paths: Sequence[list[PhaseLevel]], data: BasisFrequencies) -> list[PhaseLevel]:
+    """Return the path whose end would describe fresh shots best."""
+    if len(paths) == 1:
+        return paths[0]
+    return max(paths, key=lambda path: of_fresh_shots(path[-1].rbm, data))
 
 
 def first_phase_level(rbm: PhaseRBM, data: BasisFrequencies) -> PhaseLevel:
@@ -142,7 +157,7 @@ def next_phase_level(
     settings: PruneSettings,
     data: BasisFrequencies,
     fine_tune: int,
-    weight_decay: float | None = None,
+    weight_decay: float,
 ) -> PhaseLevel:
     """Return the level after `level` of a path that began with `first`; see `prune_phases`."""
     number = level.step + 1
@@ -159,62 +174,48 @@ def pruned_phases(
     data: BasisFrequencies,
     criterion: str,
     fine_tune: int = FINE_TUNING,
-    weight_decay: float | None = None,
+    weight_decay: float = 0.0,
 ) -> PhaseRBM:
     """Return the state pruned to `count` weights and fine-tuned.
 
-    Without a weight decay each of `DECAYS` is tried, after the first step that of the step before
-    and its neighbours. L - P / n estimates the log-likelihood of fresh shots from that of n shots:
-    with F the Fisher information of a shot and D the decay of each parameter, P = tr F (F + D)^-1
-    is the number of parameters that the shots determine (Moody 1992; Akaike 1974 for D = 0). Of
-    those within 2 nats of the best on all shots the largest decay is kept, as later steps can then
-    remove more. The provenance has `fine_tuning_decay` and `log_likelihood`.
+    Of the states pruned in several ways the two likeliest after a third of the steps are fine-tuned
+    to the end. The provenance has `fine_tuning_decay` and `log_likelihood`.
     """
     describe(f"{count} weights")
     candidates = pruned_candidates(rbm, count, data, check_phase_criterion(criterion))
-    before = rbm.provenance.get("fine_tuning_decay")
-    decay = _FIRST_DECAY if before is None else float(before)
-    decay = decay if weight_decay is None else weight_decay
-    others = []
-    if weight_decay is None and fine_tune:
-        others = [x for x in DECAYS if x != decay and (before is None or _neighbours(x, decay))]
-    expect("epochs", (len(candidates) + len(others) - 1) * fine_tune)
-    fits = [fit_phases(candidate, data, fine_tune, decay) for candidate in candidates]
-    best = max(range(len(fits)), key=lambda k: fits[k].log_likelihood)
-    tried = [fits[best], *(fit_phases(candidates[best], data, fine_tune, x) for x in others)]
-    ended = _least_grown(tried) if others else tried[0]
+    first = round(_FIRST_PART * fine_tune) if len(candidates) > _TO_THE_END else 0
+    last = min(len(candidates), _TO_THE_END)
+    expect("epochs", (len(candidates) - last) * first + (last - 1) * fine_tune)
+    if first:
+        fits = [fit_phases(candidate, data, first, weight_decay) for candidate in candidates]
+        fits.sort(key=lambda state: -state.log_likelihood)
+        candidates = [state.rbm for state in fits[:_TO_THE_END]]
+    ends = [fit_phases(each, data, fine_tune - first, weight_decay) for each in candidates]
+    ended = max(ends, key=lambda state: state.log_likelihood)
     provenance = {
         **rbm.provenance,
         "criterion": criterion,
-        "fine_tuning_decay": ended.weight_decay,
+        "fine_tuning_decay": weight_decay,
         "log_likelihood": log_likelihood(ended.rbm, data)[0],
     }
     return replace(ended.rbm, provenance=provenance)
 
 
-def _neighbours(one: float, other: float) -> bool:
-    """Whether two of `DECAYS` follow each other."""
-    return abs(DECAYS.index(one) - DECAYS.index(other)) == 1 if other in DECAYS else True
-
-
-def _least_grown(tried: Sequence[PhaseState]) -> PhaseState:
-    """Return the state of largest decay among those that describe fresh shots equally well."""
-    estimates = [_of_fresh_shots(state) for state in tried]
-    nats = (max(estimates) - np.array(estimates)) * tried[0].data.shots.sum()
-    equal = [state for state, below in zip(tried, nats, strict=True) if below < EQUAL_NATS]
-    return max(equal, key=lambda state: state.weight_decay)
-
-
 @single_blas_thread()
-def _of_fresh_shots(state: PhaseState) -> float:
-    """Return an estimate of the log-likelihood of fresh shots, see `pruned_phases`."""
-    rbm, data = state.rbm, state.data
+def of_fresh_shots(rbm: PhaseRBM, data: BasisFrequencies) -> float:
+    """Return an estimate of the log-likelihood of fresh shots, L - P / n with that of n shots L.
+
+    With F the Fisher information of a shot and D the weight decay of each parameter in the last
+    fine-tuning, P = tr F (F + D)^-1 is the number of parameters that the shots determine (Moody
+    1992; Akaike 1974 for D = 0).
+    """
     shots = data.shots.sum()
+    decay = float(rbm.provenance.get("fine_tuning_decay", 0.0))
     fisher = classical_fisher(rbm, data.bases, data.shots / shots, data.readout)
     # Directions of no information are singular without a decay, and determined by no shot.
     damped = fisher + np.eye(len(fisher)) * _SINGULAR * fisher.trace() / len(fisher)
     weights = _weights(rbm)
-    damped[weights, weights] += state.weight_decay
+    damped[weights, weights] += decay
     determined = float(np.trace(np.linalg.solve(damped, fisher)))
     return float(log_likelihood(rbm, data)[0] - determined / shots)
 

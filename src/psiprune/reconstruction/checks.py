@@ -112,17 +112,17 @@ def _checks(dataset: xr.Dataset) -> Iterator[Check]:
     yield check_configurations(dataset)
     yield check_other_models(dataset)
     if attrs["ordered"] or attrs["repetition"]:
-        yield _of_record("independent shots", attrs["dependence"], "no repetition, no memory")
+        yield of_record("independent shots", attrs["dependence"], "no repetition, no memory")
     if attrs["ordered"]:
-        yield _of_record("drift", attrs["drift"], "none between the halves of the record")
+        yield of_record("drift", attrs["drift"], "none between the halves of the record")
     if attrs["rates"]:
-        yield _of_record(RATES, attrs["rates"], "")
+        yield of_record(RATES, attrs["rates"], "")
     if attrs["warnings"]:
         nan = float("nan")
         yield Check("estimates", "undecided", nan, nan, attrs["warnings"], nan)
 
 
-def _of_record(name: str, problem: str, found: str) -> Check:
+def of_record(name: str, problem: str, found: str) -> Check:
     """Return the check that fails for a problem; its text may end with a way out."""
     nan, way = float("nan"), _WAY_OUT.fullmatch(problem)
     found, remedy, rows = way.groups() if way else (problem or found, "", "")

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from psiprune.core.exceptions import InputError
+from psiprune.data.shots import read_shots
 from psiprune.pruning.settings import SearchSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.methods import by_size, by_size_fine_tuning
@@ -16,7 +18,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: Options of reading that files of psiprune's own format may need as well.
 _READOUT = ("readout", "readout_qubits")
 #: Settings that follow from the shots.
-_CHECKSUMS = {"shots_sha256", "readout_sha256"}
+CHECKSUMS = {"shots_sha256", "readout_sha256"}
 
 
 class Request(NamedTuple):
@@ -63,7 +65,7 @@ class Request(NamedTuple):
     @property
     def readout_options(self) -> list[str]:
         """Options that give other shots the readout errors that were given for these."""
-        return [*as_options({name: self.reading.get(name) for name in _READOUT})]
+        return readout_options(self.reading)
 
     def import_rows(self, rows: str, out: str) -> str:
         """Return the command that writes a slice of the shots to a file."""
@@ -78,7 +80,7 @@ class Request(NamedTuple):
             name: getattr(settings, name).method for name in ("train", "fine_tune")
         }
         found, best, alike = (
-            each.for_sites(self.sites).model_dump(mode="json", exclude=_CHECKSUMS)
+            each.for_sites(self.sites).model_dump(mode="json", exclude=CHECKSUMS)
             for each in (
                 settings,
                 settings.defaults(**sizes),
@@ -94,6 +96,33 @@ class Request(NamedTuple):
             if given[name] or method != best[name]["method"]:
                 given[name] = {"method": method, **given[name]}
         return {name: value for name, value in given.items() if value not in (None, {})}
+
+
+def readout_options(reading: Mapping[str, Any]) -> list[str]:
+    """Return those of the options of reading that give readout errors."""
+    return [*as_options({name: reading.get(name) for name in _READOUT})]
+
+
+def reading_to_repeat(source: str, digest: str | None) -> dict[str, Any]:
+    """Return the options that reading the shots of a run again needs: its readout errors.
+
+    Args:
+        source: the file of the shots, or what else they are.
+        digest: `ReadoutError.full_digest` of the run; None without errors.
+    """
+    needed = digest is not None and not _holds_readout(Path(source), digest)
+    return {"readout": "READOUT"} if needed else {}
+
+
+def _holds_readout(shots: Path, digest: str) -> bool:
+    """Return whether a file of psiprune's own format holds these readout errors with the shots."""
+    if shots.suffix != ".nc":
+        return False
+    try:
+        readout = read_shots(shots).readout
+    except (InputError, OSError):  # it was moved, or the run was not made from a file
+        return False
+    return readout is not None and readout.full_digest == digest
 
 
 def changed(value: Any, default: Any) -> Any:

@@ -169,7 +169,7 @@ def identifiability(
     suggested = suggested_bases(best.rbm, information, number, candidates, readout=data.readout)
     distinguishing = []
     if best.rbm.fidelity(other.rbm) < SAME_STATE:
-        distinguishing = distinguishing_bases(best.rbm, other.rbm, candidates)
+        distinguishing = distinguishing_bases(best.rbm, other.rbm, candidates, readout=data.readout)
     return Identifiability(
         fits=tuple(compared),
         agreement=agreement,

@@ -191,16 +191,26 @@ def with_readout_checksum(settings: ReconstructSettings, shots: Shots) -> Recons
     Raises:
         InputError: the settings have another one.
     """
+    found = readout_checksum(shots, settings.readout_sha256)
+    return settings.model_copy(update={"readout_sha256": found})
+
+
+def readout_checksum(shots: Shots, expected: str | None) -> str | None:
+    """Return the checksum of the readout errors of the shots, None without any.
+
+    Raises:
+        InputError: another one is expected.
+    """
     readout = shots.readout
     digest = None if readout is None else readout.full_digest
-    if settings.readout_sha256 not in (None, digest):
+    if expected not in (None, digest):
         found = "no readout errors" if digest is None else f"readout errors {digest[:12]}..."
         raise InputError(
             f"{shots.source}: has {found}, but readout_sha256 is "
-            f"{str(settings.readout_sha256)[:12]}...; give the readout errors of that run, or omit "
+            f"{str(expected)[:12]}...; give the readout errors of that run, or omit "
             "it"
         )
-    return settings.model_copy(update={"readout_sha256": digest})
+    return digest
 
 
 def load_observables(

@@ -147,6 +147,20 @@ def refitted(rbm: RBM, shots: Shots, sets: Sequence[ReadoutError], seed: int) ->
 def _sentence(
     readout: ReadoutError, infidelity: float, error: float, shift: float, shift_error: float
 ) -> str:
+    modelled = f"{modelled_rates(readout)} would change F "
+    if np.isnan(infidelity):
+        return (
+            f"{modelled}and <ZZ> by amounts that are not computed above "
+            f"{FISHER_PARAMETERS:,} parameters"
+        )
+    return (
+        f"{modelled}by {change_of_fidelity(infidelity, error)} and <ZZ> of neighbours by "
+        f"{_with_error(shift, shift_error)}"
+    )
+
+
+def modelled_rates(readout: ReadoutError) -> str:
+    """Return the first half of a sentence: rates, and their uncertainty, which ..."""
     (zero, one), summary = readout.rates.mean(axis=0), summarize_readout(readout)
     uncertainty, negligible = summary.uncertainty, summary.negligible
     if negligible.all():
@@ -156,22 +170,17 @@ def _sentence(
             f"{uncertainty.rstrip(',')}, and {SMALL_FLIP:.0%} flips at "
             f"{assumed_at_zero(negligible)},"
         )
-    modelled = (
-        f"readout: modelled with p(1|0) = {zero:.3g}, p(0|1) = {one:.3g} on average, "
-        f"{summary.origin}; {uncertainty} "
-    )
-    if np.isnan(infidelity):
-        return (
-            f"{modelled}would change F and <ZZ> by amounts that are not computed above "
-            f"{FISHER_PARAMETERS:,} parameters"
-        )
-    change = f"about {_with_error(infidelity, error)}"
-    if infidelity + error < 0.0005:
-        change = "less than 0.0005"
     return (
-        f"{modelled}would change F by {change} and <ZZ> of neighbours by "
-        f"{_with_error(shift, shift_error)}"
+        f"readout: modelled with p(1|0) = {zero:.3g}, p(0|1) = {one:.3g} on average, "
+        f"{summary.origin}; {uncertainty}"
     )
+
+
+def change_of_fidelity(infidelity: float, error: float = 0.0) -> str:
+    """Return 1 - F in words."""
+    if infidelity + error < 0.0005:
+        return "less than 0.0005"
+    return f"about {_with_error(infidelity, error)}"
 
 
 def _with_error(value: float, error: float) -> str:

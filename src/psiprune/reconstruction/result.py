@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.shots import read_shots
 from psiprune.io.netcdf import kind_of, read_dataset
 from psiprune.io.provenance import facts_of
 from psiprune.io.toml import read_toml
@@ -24,7 +23,7 @@ from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.bases.files import KIND
 from psiprune.reconstruction.bases.result import load_bases
 from psiprune.reconstruction.checks import make_checks
-from psiprune.reconstruction.command import Request, as_asked
+from psiprune.reconstruction.command import Request, as_asked, reading_to_repeat
 from psiprune.reconstruction.dataset import levels_of
 from psiprune.reconstruction.estimate import read_estimate
 from psiprune.reconstruction.figures import draw_figures, plot_answer
@@ -146,10 +145,11 @@ def assemble(
         run: folder of the files.
         dataset: reconstruct.nc.
         folder: to name in the result; None if the files are temporary.
-        reading: see `Request`.
+        reading: see `Request`; if empty, what the files need.
         functions: see `Request`.
     """
     provenance = json.loads((run / "provenance.json").read_text())
+    request = request_of(run, dataset)
     levels = [
         SearchLevel(*level, rbm=load_rbm(run / "path" / f"{level[0]}.nc"))
         for level in levels_of(dataset)
@@ -158,7 +158,7 @@ def assemble(
         load_rbm(run / "smallest.nc"),
         dataset,
         Levels(levels),
-        request_of(run, dataset)._replace(folder=folder, reading=reading, functions=functions),
+        request._replace(folder=folder, reading=reading or request.reading, functions=functions),
         Provenance(facts_of(provenance), (run / "config.toml").read_text()),
         read_estimate(run),
     )
@@ -168,24 +168,11 @@ def request_of(run: Path, dataset: xr.Dataset) -> Request:
     """Return what a run was asked for, from its config.toml."""
     attrs = dataset.attrs
     settings = as_asked(ReconstructSettings(**read_toml(run / "config.toml")), int(attrs["sites"]))
-    digest = settings.readout_sha256
-    given = digest is not None and not _holds_readout(Path(attrs["source"]), digest)
     return Request(
         settings,
         int(attrs["sites"]),
         int(attrs["shots"]),
         attrs["source"],
-        reading={"readout": "READOUT"} if given else {},
+        reading=reading_to_repeat(attrs["source"], settings.readout_sha256),
         folder=run,
     )
-
-
-def _holds_readout(shots: Path, digest: str) -> bool:
-    """Return whether a file of psiprune's own format holds these readout errors with the shots."""
-    if shots.suffix != ".nc":
-        return False
-    try:
-        readout = read_shots(shots).readout
-    except (InputError, OSError):  # it was moved, or the run was not made from a file
-        return False
-    return readout is not None and readout.full_digest == digest

@@ -12,7 +12,7 @@ import xarray as xr
 from psiprune.reconstruction.advice import Step, shots_needed
 from psiprune.reconstruction.bases.checks import FITS, INFORMATION, basis_deviations, make_checks
 from psiprune.reconstruction.bases.request import BasesRequest
-from psiprune.reconstruction.checks import Check, verdict_of
+from psiprune.reconstruction.checks import RATES, Check, verdict_of
 from psiprune.reconstruction.summary import (
     FILE,
     Summary,
@@ -69,7 +69,7 @@ def summarize_bases(dataset: xr.Dataset, request: BasesRequest) -> Summary:
         ),
         loss_sentence(dataset, checks),
         (),
-        _assumptions(),
+        _assumptions(dataset),
         _method(dataset),
         tuple(_steps(dataset, checks, request)),
         checks,
@@ -93,21 +93,24 @@ def _state(dataset: xr.Dataset) -> list[Sentence]:
     ]
 
 
-def _assumptions() -> list[Sentence]:
+def _assumptions(dataset: xr.Dataset) -> list[Sentence]:
+    independent = "" if dataset.attrs["ordered"] else "; shots independent, as their order is lost"
     return [
-        say(
-            "a pure state, the same in all bases, read without errors; shots independent of each "
-            "other (order and repetitions are not examined)"
-        )
+        say("a pure state, the same in all bases" + independent),
+        say("{sentence}", sentence=str(dataset["readout_sentence"].item())),
     ]
 
 
 def _method(dataset: xr.Dataset) -> Sentence:
     ending = "converged" if dataset.attrs["converged"] else "not converged"
+    decay = dataset.attrs["weight_decay"]
     return phrase(
         dataset,
         f"natural gradient in all bases, {{starts}} starts, {{epochs_done}} steps, {ending}; "
-        "{hidden} + {phase_hidden} hidden units; pruned by " + str(dataset.attrs["criterion"]),
+        "{hidden} + {phase_hidden} hidden units; pruned by "
+        + str(dataset.attrs["criterion"])
+        + ", weight decay {decay}",
+        decay=Number(decay, f"{decay:g}", f"{FILE}: attribute weight_decay"),
     )
 
 
@@ -124,6 +127,7 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
             )
         else:
             words = ["psiprune", "evaluate", str(request.folder / "smallest.nc"), "NEW_SHOTS"]
+            words += request.readout_options
             yield Step("compare the state with new shots", shlex.join(words))
         return
     if answers[FITS] == "fail":
@@ -156,6 +160,12 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
         yield Step(
             "try larger networks; if these fail too, the state is mixed or its shots are misread",
             request.command(hidden=(most, 2 * most)),
+        )
+    elif answers[RATES] == "fail":
+        yield Step(
+            "measure the readout errors next to the shots, and repeat with --readout; if they are "
+            "as given, the state is mixed",
+            "psiprune calibrate all0=ZEROS all1=ONES -o readout.json",
         )
 
 
@@ -197,7 +207,20 @@ def _search(dataset: xr.Dataset) -> str:
     near = sorted(range(len(rows)), key=lambda k: abs(k - chosen))[:_TRIALS]
     shown = [rows[k] for k in sorted({0, *near})]
     more = len(rows) - len(shown)
-    return table(_SEARCH, shown) + (f"\n({more} more in report.html)" if more else "")
+    lines = [table(_SEARCH, shown)]
+    if more:
+        lines.append(f"({more} more in report.html)")
+    return "\n".join([*lines, f"{searches_sentence(dataset).text}."])
+
+
+def searches_sentence(dataset: xr.Dataset) -> Sentence:
+    """Phrase how far each weight decay of fine-tuning got."""
+    parts: dict[str, Number | Sentence | str] = {}
+    for name, key in (("d", "decay"), ("w", "weights")):
+        for k, value in enumerate(dataset[f"search_{key}"].values):
+            parts[f"{name}{k}"] = Number(value, f"{value:g}", f"{FILE}: search_{key}")
+    listed = ", ".join(f"{{d{k}}}: {{w{k}}}" for k in range(dataset.sizes["search"]))
+    return say(f"Weights left by each weight decay of fine-tuning, {listed}", **parts)
 
 
 def basis_rows(dataset: xr.Dataset) -> list[dict[str, Any]]:
@@ -260,6 +283,10 @@ def bases_numbers(dataset: xr.Dataset, request: BasesRequest) -> dict[str, Any]:
         "checks": [each._asdict() for each in summary.checks],
         "fidelity_with_unpruned": float(dataset["fidelity_with_unpruned"]),
         "infidelity": float(dataset["infidelity"]),
+        "flips": dataset["flips"].values.tolist(),
+        "flips_error": dataset["flips_error"].values.tolist(),
+        "flips_p_value": float(dataset["flips_p_value"]),
+        "readout_infidelity": float(dataset["readout_infidelity"]),
         "replica_infidelity": dataset["training_infidelity"].values.tolist(),
         "suggested_bases": [str(basis) for basis in dataset["suggested_basis"].values],
         "bases_of_test": basis_rows(dataset),

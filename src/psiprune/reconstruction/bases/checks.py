@@ -2,9 +2,10 @@
 
 Losses are tested as for shots in Z, see `psiprune.reconstruction.checks`, in nats per shot of the
 whole record: what is wrong in basis b costs its share of the shots, share_b. As one basis of many
-might so be wrong altogether, the outcomes of each are tested on their own, too. Two further checks
-say whether the shots determine the state: whether fits from independent starts agree, and the
-infidelity that the Fisher information leaves to fits to so many shots.
+might so be wrong altogether, the outcomes of each are tested on their own, too. Another one tests
+the readout errors, see `psiprune.metrics.excess_flips`. The last two say whether the shots
+determine the state: whether fits from independent starts agree, and the infidelity that the Fisher
+information leaves to fits to so many shots.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from psiprune.data.readout_range import LEVEL
 from psiprune.metrics.loss_tests import Answer, LossTest, judge_bases, judge_observables
 from psiprune.reconstruction.checks import (
+    RATES,
     Check,
     check_configurations,
     check_likelihood,
     check_other_models,
+    of_record,
     tested,
 )
 from psiprune.training.phases import SAME_STATE, STARTS
@@ -48,6 +52,11 @@ def _checks(dataset: xr.Dataset) -> Iterator[Check]:
     yield _sites_and_pairs(dataset)
     yield check_configurations(dataset)
     yield check_other_models(dataset)
+    yield _readout(dataset)
+    if dataset.attrs["ordered"] or dataset.attrs["dependence"]:
+        yield of_record("independent shots", dataset.attrs["dependence"], "no copies, no memory")
+    if dataset.attrs["ordered"]:
+        yield of_record("drift", dataset.attrs["drift"], "none between the halves of each basis")
     yield _fits(dataset)
     yield _information(dataset)
 
@@ -116,6 +125,20 @@ def _judge_pairs(dataset: xr.Dataset, prefix: str) -> LossTest:
     root = np.sqrt(_share(dataset))[:, None]
     deviation = ((value - measured) * root).ravel()
     return judge_observables(deviation, 0.0 * deviation, variance.ravel(), shots, tolerance)
+
+
+def _readout(dataset: xr.Dataset) -> Check:
+    """Check that the records are as noisy as their readout errors say."""
+    (zero, one), (zero_error, one_error) = (
+        dataset[name].values for name in ("flips", "flips_error")
+    )
+    chance = float(dataset["flips_p_value"])
+    found = (
+        f"further flips of 0 {zero:+.2%} ± {zero_error:.2%}, of 1 {one:+.2%} ± {one_error:.2%}, "
+        f"p = {chance:.2g}"
+    )
+    answer: Answer = "fail" if chance < LEVEL else "pass"
+    return Check(RATES, answer, _NAN, _NAN, found, _NAN)
 
 
 def _fits(dataset: xr.Dataset) -> Check:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.metrics.configurations import Configurations, independent_bits
 from psiprune.metrics.entanglement import entanglement
@@ -16,6 +17,7 @@ from psiprune.metrics.loss_tests import Cells, cell_divergence, deviance
 from psiprune.metrics.measured_bases import pauli_mean
 from psiprune.metrics.phase_held_out import log_prob_by_shot
 from psiprune.rbm.phase import PhaseRBM
+from psiprune.rbm.phase_likelihood import recorded_probabilities
 from psiprune.states.hamiltonian import Hamiltonian, PauliTerm
 
 Float64 = NDArray[np.float64]
@@ -48,13 +50,24 @@ def losses_from(
     return lambda rbm: Losses(of_parent - log_prob(rbm), 0.0, "")
 
 
-def divergence(one: PhaseRBM, other: PhaseRBM, bases: Sequence[str], share: Float64) -> float:
-    """Return sum_b share_b KL(q_b of one || q_b of the other), in nats per shot."""
+def divergence(
+    one: PhaseRBM,
+    other: PhaseRBM,
+    bases: Sequence[str],
+    share: Float64,
+    readout: ReadoutError | None = None,
+) -> float:
+    """Return sum_b share_b KL(q_b of one || q_b of the other) of records, in nats per shot."""
     total = 0.0
     for basis, part in zip(bases, share, strict=True):
-        p, q = (np.maximum(rbm.probabilities(basis), _LEAST) for rbm in (one, other))
+        p, q = (_records(rbm, basis, readout) for rbm in (one, other))
         total += float(part * (p @ np.log(p / q)))
     return total
+
+
+def _records(rbm: PhaseRBM, basis: str, readout: ReadoutError | None) -> Float64:
+    """Return the probability of each record in a basis, at least 1e-30, [2^N]."""
+    return np.maximum(recorded_probabilities(rbm, basis, readout), _LEAST)
 
 
 def basis_variables(rbm: PhaseRBM, test: Shots) -> xr.Dataset:
@@ -63,12 +76,12 @@ def basis_variables(rbm: PhaseRBM, test: Shots) -> xr.Dataset:
     Also the `deviance` of the outcomes, and its degrees of freedom.
 
     pairs_value and pairs_shots [basis, site, partner] are of the letters of each basis, with <P_i>
-    on the diagonal.
+    on the diagonal. With readout errors all of these are of records.
     """
     rows = []
     signs = 1.0 - 2.0 * ((np.arange(2**rbm.visible)[:, None] >> np.arange(rbm.visible)) & 1)
     for basis, bits in test.by_basis().items():
-        prob = np.maximum(rbm.probabilities(basis), _LEAST)
+        prob = _records(rbm, basis, test.readout)
         logs, outcome = np.log(prob), bits.astype(np.int64) @ (1 << np.arange(rbm.visible))
         expected = float(prob @ logs)
         of_shots = signs[outcome]
@@ -118,7 +131,7 @@ def configurations(rbm: PhaseRBM, best: PhaseRBM, training: Shots, test: Shots) 
         seen = np.unique(bits.astype(np.int64) @ place)
         if share:
             cells.update(((basis, int(each)), 0) for each in seen)
-            log_p.append(np.log(share * np.maximum(rbm.probabilities(basis)[seen], _LEAST)))
+            log_p.append(np.log(share * _records(rbm, basis, test.readout)[seen]))
     for basis, bits in of_test.items():
         for outcome in (bits.astype(np.int64) @ place).tolist():
             if (basis, outcome) in cells:
@@ -147,7 +160,8 @@ def observable_variables(
 ) -> xr.Dataset:
     """Collect over `observable` its value in the smallest and the unpruned state and in the shots.
 
-    observable_shots is NaN where no basis measures one of its Pauli strings.
+    observable_shots is NaN where no basis measures one of its Pauli strings; readout errors are
+    inverted.
     """
     rows = []
     for name, operator in observables.items():

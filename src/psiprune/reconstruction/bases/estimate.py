@@ -9,8 +9,8 @@ from typing import Any
 
 from psiprune.core.limits import PHASE_SITES
 from psiprune.core.memory import free_memory
-from psiprune.data.shots import Shots, without_readout_error
-from psiprune.pruning.phases import FINE_TUNING
+from psiprune.data.shots import Shots
+from psiprune.pruning.phases import DECAYS, FINE_TUNING
 from psiprune.pruning.search import expected_trials
 from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.training.limits import Advice, Needs, Spelling, advise, check_needs
@@ -20,8 +20,8 @@ from psiprune.training.sampled_estimate import sampled_step_needs
 
 #: Steps until fits converge, and replicas, which start nearby: high typical numbers.
 _FIT_STEPS, _REPLICA_STEPS = 100, 30
-#: Fits of a pruning step: states pruned in several ways, and weight decays.
-_FITS_OF_A_STEP = 8
+#: Fits of a pruning step: a third of those of six states, and two to the end.
+_FITS_OF_A_STEP = 4
 #: Complex arrays [parameter, 2^N], and real ones [parameter, parameter], at a time.
 _ARRAYS, _MATRICES = 4, 3
 #: Operations a second of a solver.
@@ -36,7 +36,6 @@ def needs_of(settings: BasesSettings, training: Shots) -> Needs:
     Raises:
         InputError: the shots cannot be trained on, see `frequencies_for`.
     """
-    without_readout_error(training, "reconstruct on shots in several bases")
     seconds, memory = 0.0, 0.0
     for size in settings.sizes(training.sites):
         units = PhaseUnits(*size)
@@ -45,7 +44,8 @@ def needs_of(settings: BasesSettings, training: Shots) -> Needs:
     # The largest size comes last.
     weights = sum(size) * training.sites
     further = (settings.seeds - 1) * min(settings.epochs, _REPLICA_STEPS)
-    further += len(expected_trials(settings.prune, weights)) * _FITS_OF_A_STEP * FINE_TUNING
+    trials = len(DECAYS) * len(expected_trials(settings.prune, weights))
+    further += trials * _FITS_OF_A_STEP * FINE_TUNING
     return Needs(seconds + further * one, memory)
 
 

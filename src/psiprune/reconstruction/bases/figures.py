@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 from numpy.typing import ArrayLike
 
 from psiprune.rbm.phase import PhaseRBM
@@ -33,7 +33,10 @@ _NAMED = 40
 
 
 def draw_pairs(ax: Axes, dataset: xr.Dataset) -> None:
-    """Draw all <P_i> and <P_i P_j> of the smallest state against those of the test shots."""
+    """Draw all <P_i> and <P_i P_j> of the smallest state against those of the test shots.
+
+    A band shows two standard errors of the shots in a basis, sqrt((1 - <P>^2) / n).
+    """
     value, shots = (dataset[f"pairs_{name}"].values for name in ("value", "shots"))
     upper = np.triu_indices(dataset.attrs["sites"], 1)
     groups = (
@@ -45,11 +48,18 @@ def draw_pairs(ax: Axes, dataset: xr.Dataset) -> None:
             [np.diagonal(each, axis1=1, axis2=2) for each in (shots, value)],
         ),
     )
-    ax.plot((-1, 1), (-1, 1), lw=1.0, color=GREY, zorder=0)
+    line = np.linspace(-1, 1, 201)
+    error = np.sqrt((1 - line**2) / np.median(dataset["basis_shots"]))
+    label = r"$2\sigma$ of the shots"
+    low, high = line - 2 * error, line + 2 * error
+    ax.fill_betweenx(line, low, high, color=GREY, alpha=0.2, lw=0, label=label)
+    ax.plot(line, line, lw=1.0, color=GREY, zorder=0)
     for marker, color, label, (x, y) in groups:
         drawn = ax.plot(x.ravel(), y.ravel(), marker, color=color, label=label, ms=3.5, alpha=0.8)
         drawn[0].set(markeredgecolor="white", markeredgewidth=0.3, rasterized=x.size > 500)
     ax.set_aspect("equal")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MultipleLocator(0.5))
     ax.set_xlabel("test shots")
     ax.set_ylabel("smallest state")
     ax.legend(frameon=False, loc="upper left")
@@ -86,6 +96,7 @@ def plot_search(dataset: xr.Dataset) -> Figure:
     for name, color, marker in (("amplitude", BLUE, "o"), ("phase", ORANGE, "s")):
         kept = dataset[f"trial_{name}_weights"].values[order]
         right.plot(total[order], kept, marker=marker, ms=4, color=color, label=f"of the {name}s")
+    right.axvline(dataset.attrs["weights"], color=GREY, lw=1.0, ls=":", label="smallest")
     right.invert_xaxis()
     right.set_xlabel("weights left")
     right.set_ylabel("weights of each network")

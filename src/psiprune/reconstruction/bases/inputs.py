@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from psiprune.core.exceptions import InputError
+from psiprune.data.basis_order import find_bases_order, order_warnings
 from psiprune.data.shots import Shots
 from psiprune.metrics.observable_text import GivenObservables, as_observables, read_observables
 from psiprune.metrics.pauli_observable import PauliObservable
 from psiprune.metrics.phase_held_out import shuffled_by_basis
 from psiprune.reconstruction.bases.settings import BasesSettings
-from psiprune.reconstruction.inputs import MIN_SHOTS, Split
+from psiprune.reconstruction.inputs import MIN_SHOTS, Split, readout_checksum
 from psiprune.states.hamiltonian import Hamiltonian
 
 
@@ -68,11 +69,26 @@ def split_each_basis(shots: Shots, held_out: float, seed: int) -> Split:
     return Split(training, validation, test, part)
 
 
+def order_attributes(shots: Shots) -> dict[str, str | int]:
+    """Return what the record says about its shots as attributes of reconstruct.nc.
+
+    ordered (1 or 0), and texts that are empty if nothing is significant: dependence and drift.
+    """
+    order = find_bases_order(shots)
+    lines = {each.name: each.line for each in order_warnings(order, shots.bases)}
+    dependent = (lines[name] for name in ("repetition", "repeats", "memory") if name in lines)
+    return {
+        "ordered": int(not order.grouped),
+        "dependence": next(dependent, ""),
+        "drift": lines.get("drift", ""),
+    }
+
+
 def resolve_settings(settings: BasesSettings, shots: Shots) -> BasesSettings:
-    """Return the settings with what follows from the shots: sizes, parts and checksum.
+    """Return the settings with what follows from the shots: sizes, parts and checksums.
 
     Raises:
-        InputError: the shots have another checksum than the settings.
+        InputError: the shots or their readout errors have another checksum than the settings.
     """
     bases = " ".join(shots.bases).encode() + shots.basis_of.tobytes()
     digest = hashlib.sha256(repr(shots.bits.shape).encode() + shots.bits.tobytes() + bases)
@@ -84,6 +100,7 @@ def resolve_settings(settings: BasesSettings, shots: Shots) -> BasesSettings:
         )
     resolved = {
         "shots_sha256": found,
+        "readout_sha256": readout_checksum(shots, settings.readout_sha256),
         "held_out": settings.held_out_of(len(shots)),
         "hidden": tuple(units for units, _ in settings.sizes(shots.sites)),
     }

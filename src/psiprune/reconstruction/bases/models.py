@@ -76,7 +76,8 @@ def _told_apart(fits: list[PhaseState]) -> str:
     other = min((fit.rbm for fit in equally_likely(fits)), key=best.fidelity)
     if agreement_of(fits) >= SAME_STATE or other is best:
         return ""
-    found = distinguishing_bases(best, other, candidate_bases(best.visible))
+    candidates = candidate_bases(best.visible)
+    found = distinguishing_bases(best, other, candidates, readout=fits[0].data.readout)
     return " ".join(basis for basis, _ in found)
 
 
@@ -102,11 +103,13 @@ def train_replicas(run: BasesRun, chosen: PhaseRBM) -> list[PhaseRBM]:
 
 
 def _replica(run: BasesRun, rbm: PhaseRBM, seed: int) -> BasisFrequencies:
-    """Draw as many shots in each basis as the training set has."""
+    """Draw as many shots in each basis as the training set has, misread as those were."""
     groups = frequencies_for(run.split.training)
-    return basis_frequencies(
-        {
-            basis: rbm.sample(int(number), basis, seed=derive_seed(seed, Stream.PHASE_REPLICA, k))
-            for k, (basis, number) in enumerate(zip(groups.bases, groups.shots, strict=True))
-        }
-    )
+    drawn = {}
+    for k, (basis, number) in enumerate(zip(groups.bases, groups.shots, strict=True)):
+        bits = rbm.sample(int(number), basis, seed=derive_seed(seed, Stream.PHASE_REPLICA, k))
+        if groups.readout is not None:
+            records = derive_seed(seed, Stream.PHASE_REPLICA_RECORDS, k)
+            bits = groups.readout.misread(bits, records)
+        drawn[basis] = bits
+    return basis_frequencies(drawn, groups.readout)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from psiprune.core.progress import progress_bar
 from psiprune.core.threads import single_blas_thread
-from psiprune.data.shots import Shots, without_readout_error
+from psiprune.data.readout_error import ReadoutError
+from psiprune.data.shots import Shots
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
 from psiprune.metrics.equivalence import (
@@ -22,6 +23,7 @@ from psiprune.metrics.equivalence import (
     likelihood_band,
     likelihood_floor,
 )
+from psiprune.metrics.excess_flips import excess_flips
 from psiprune.metrics.observable_text import GivenObservables
 from psiprune.metrics.phase_held_out import log_prob_by_shot
 from psiprune.metrics.phase_information import (
@@ -29,8 +31,14 @@ from psiprune.metrics.phase_information import (
     phase_information,
     suggested_bases,
 )
+from psiprune.metrics.readout import SMALL_FLIP
 from psiprune.pruning.phase_search import PhaseTrial, find_smallest_phases
-from psiprune.pruning.phases import check_phase_criterion, pruned_phases
+from psiprune.pruning.phases import (
+    DECAYS,
+    check_phase_criterion,
+    of_fresh_shots,
+    pruned_phases,
+)
 from psiprune.rbm.phase import PhaseRBM, load_phase_rbm
 from psiprune.reconstruction.bases.comparison import (
     as_fresh,
@@ -46,6 +54,7 @@ from psiprune.reconstruction.bases.estimate import Begin
 from psiprune.reconstruction.bases.files import KIND
 from psiprune.reconstruction.bases.inputs import (
     BasesRun,
+    order_attributes,
     pauli_observables,
     resolve_settings,
     split_each_basis,
@@ -53,18 +62,21 @@ from psiprune.reconstruction.bases.inputs import (
 from psiprune.reconstruction.bases.models import BasesCandidate, choose_model, train_replicas
 from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.reconstruction.dataset import configurations_variables, prefixed, result_variables
+from psiprune.reconstruction.rates import change_of_fidelity, modelled_rates
 from psiprune.training.phase_starts import frequencies_for
 
 Float64 = NDArray[np.float64]
 
 
 class Found(NamedTuple):
-    """The result of the search: trials with their results, and the largest number refused."""
+    """The result of a search: trials with their results, and the largest number refused."""
 
+    decay: float
     trials: list[PhaseTrial]
     results: list[EquivalenceResult]
     smallest: PhaseRBM
     fewer: int | None
+    fresh: float
 
 
 @single_blas_thread()
@@ -91,14 +103,14 @@ def run_bases(
             unless the run is finished. See `begin_bases`.
 
     Raises:
-        InputError: there are too few shots, more than 16 sites or readout errors, the criterion is
-            not one of states with phases, an observable is no sum of Pauli strings, the folder
+        InputError: there are too few shots or more than 16 sites, the criterion is not one of
+            states with phases, an observable is no sum of Pauli strings, the folder
             belongs to another run, or a file in it is damaged.
         OSError: the folder cannot be written; finished files remain.
     """
     settings = resolve_settings(settings, shots)
     criterion = check_phase_criterion(settings.prune.criterion)
-    frequencies_for(without_readout_error(shots, "reconstruct on shots in several bases"))
+    frequencies_for(shots)
     sums = pauli_observables(settings, observables, shots.sites)
     split = split_each_basis(shots, float(settings.held_out or 0), settings.seed)
     if begin is not None and not (Path(folder) / "reconstruct.nc").exists():
@@ -115,12 +127,14 @@ def run_bases(
         chosen, best = candidates[choice.chosen], candidates[choice.best]
         members = train_replicas(run, chosen.rbm)
         training = _training_variables(run, members)
-        found = _search(run, members[0], training)
+        searches = _searches(run, members[0], training)
+        found = min(searches, key=lambda each: (each.smallest.number_of_weights, -each.fresh))
         found.smallest.save(run.folder / "smallest.nc")
         dataset = xr.merge(
             [
                 _choice_variables(candidates, choice.losses, choice.errors, choice.chosen),
                 _trial_variables(found, members[0]),
+                _searches_variables(searches, found),
                 training,
                 _tested(run, members[0], best.rbm, found.smallest, training),
             ]
@@ -134,6 +148,7 @@ def run_bases(
             "training_shots": len(split.training),
             "validation_shots": len(split.validation),
             "test_shots": len(split.test),
+            **order_attributes(shots),
             "inefficiency": 1.0,
             "measure": "log_likelihood",
             "significance": settings.significance,
@@ -141,6 +156,7 @@ def run_bases(
             "hidden": chosen.hidden,
             "phase_hidden": chosen.phase_hidden,
             "criterion": criterion,
+            "weight_decay": found.decay,
             "dense_weights": dense.number_of_weights,
             "dense_parameters": free_parameters(dense),
             "weights": smallest.number_of_weights,
@@ -178,7 +194,7 @@ def _training_variables(run: BasesRun, members: Sequence[PhaseRBM]) -> xr.Datase
     """Return KL divergence and infidelity of the replicas from the chosen state, over `replica`."""
     data, chosen = frequencies_for(run.split.training), members[0]
     share = data.shots / data.shots.sum()
-    losses = [divergence(chosen, each, data.bases, share) for each in members[1:]]
+    losses = [divergence(chosen, each, data.bases, share, data.readout) for each in members[1:]]
     infidelity = [max(0.0, 1 - chosen.fidelity(each)) for each in members[1:]]
     return xr.Dataset(
         {
@@ -204,8 +220,8 @@ def _band(
     )
 
 
-def _search(run: BasesRun, dense: PhaseRBM, training: xr.Dataset) -> Found:
-    """Prune until the training and validation shots show a loss, then bisect."""
+def _searches(run: BasesRun, dense: PhaseRBM, training: xr.Dataset) -> list[Found]:
+    """Prune by each weight decay until training and validation shots show a loss; then bisect."""
     split, settings = run.split, run.settings
     data = frequencies_for(split.training)
 
@@ -215,22 +231,45 @@ def _search(run: BasesRun, dense: PhaseRBM, training: xr.Dataset) -> Found:
     band = _band(run, losses_from(dense, log_prob), training)
     results = {dense: band(dense)}
 
-    def prune(name: str, rbm: PhaseRBM, count: int) -> PhaseRBM:
-        file = run.folder / "path" / f"{name}.nc"
-        if not file.exists():
-            pruned_phases(rbm, count, data, settings.prune.criterion).save(file)
-        return load_phase_rbm(file)
-
     def accept(rbm: PhaseRBM) -> bool:
         results[rbm] = band(rbm)
         return results[rbm].share <= 1
+
+    def search(decay: float) -> Found:
+        folder = run.folder / "path" / f"decay-{decay:g}"
+        folder.mkdir(exist_ok=True)
+
+        def prune(name: str, rbm: PhaseRBM, count: int) -> PhaseRBM:
+            file = folder / f"{name}.nc"
+            if not file.exists():
+                criterion = settings.prune.criterion
+                pruned_phases(rbm, count, data, criterion, weight_decay=decay).save(file)
+            return load_phase_rbm(file)
+
+        smallest, fewer, trials = find_smallest_phases(dense, settings.prune, prune, accept)
+        named = [
+            trial if trial.rbm is dense else trial._replace(name=f"{folder.name}/{trial.name}")
+            for trial in trials
+        ]
+        tested = [results[trial.rbm] for trial in trials]
+        return Found(decay, named, tested, smallest, fewer, of_fresh_shots(smallest, data))
 
     first = run.folder / "path" / "level-00.nc"
     if not first.exists():
         dense.save(first)
     with progress_bar(None, "pruning"):
-        smallest, fewer, trials = find_smallest_phases(dense, settings.prune, prune, accept)
-    return Found(trials, [results[trial.rbm] for trial in trials], smallest, fewer)
+        return [search(decay) for decay in DECAYS]
+
+
+def _searches_variables(searches: Sequence[Found], chosen: Found) -> xr.Dataset:
+    """Collect over `search` its weight decay, states tried, and weights of the smallest one."""
+    columns = {
+        "decay": [each.decay for each in searches],
+        "trials": [len(each.trials) - 1 for each in searches],
+        "weights": [each.smallest.number_of_weights for each in searches],
+        "chosen": [each is chosen for each in searches],
+    }
+    return xr.Dataset({f"search_{name}": ("search", of) for name, of in columns.items()})
 
 
 def _trial_variables(found: Found, dense: PhaseRBM) -> xr.Dataset:
@@ -242,7 +281,6 @@ def _trial_variables(found: Found, dense: PhaseRBM) -> xr.Dataset:
         "amplitude_weights": [rbm.amplitude.number_of_weights for rbm in rbms],
         "phase_weights": [rbm.phase.number_of_weights for rbm in rbms],
         "fidelity": [dense.fidelity(rbm) for rbm in rbms],
-        "decay": [float(rbm.provenance.get("fine_tuning_decay", np.nan)) for rbm in rbms],
         "smallest": [rbm is found.smallest for rbm in rbms],
         **{
             name: [float(getattr(result, name)) for result in found.results]
@@ -262,8 +300,10 @@ def _tested(
         smallest
     )
     data, number = frequencies_for(split.training), len(split.training)
-    information = phase_information(dense, data.bases, data.shots / number)
-    suggested = suggested_bases(dense, information, number, candidate_bases(run.shots.sites))
+    information = phase_information(dense, data.bases, data.shots / number, data.readout)
+    candidates = candidate_bases(run.shots.sites)
+    suggested = suggested_bases(dense, information, number, candidates, readout=data.readout)
+    flips = excess_flips(dense, data, information, run.settings.seed)
     compared = (
         configurations_variables(configurations(rbm, best, split.training, split.test))
         for rbm in (smallest, dense)
@@ -272,13 +312,18 @@ def _tested(
     numbers = xr.Dataset(
         {
             "infidelity": information.infidelity(number),
+            "flips": ("bit", flips.value),
+            "flips_error": ("bit", flips.error),
+            "flips_p_value": flips.p_value,
+            "readout_infidelity": flips.infidelity,
+            "readout_sentence": _readout_sentence(data.readout, flips.infidelity),
             "suggested_basis": ("suggested", [basis for basis, _ in suggested]),
             "suggested_infidelity": ("suggested", [after for _, after in suggested]),
             "entropy": ("cut", entropies(smallest), {"units": "nat"}),
             "entropy_dense": ("cut", entropies(dense), {"units": "nat"}),
             "fidelity_with_unpruned": smallest.fidelity(dense),
         },
-        {"cut": range(1, run.shots.sites)},
+        {"cut": range(1, run.shots.sites), "bit": [0, 1]},
     )
     return xr.merge(
         [
@@ -291,3 +336,11 @@ def _tested(
             numbers,
         ]
     )
+
+
+def _readout_sentence(readout: ReadoutError | None, infidelity: float) -> str:
+    """Say how the bits were taken to be read, and what other readout errors would change."""
+    change = change_of_fidelity(infidelity)
+    if readout is None:
+        return f"read without errors; {SMALL_FLIP:.0%} flips per qubit would change F by {change}"
+    return f"{modelled_rates(readout)} would change F by {change}"

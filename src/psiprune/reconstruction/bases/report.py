@@ -7,7 +7,12 @@ from collections.abc import Mapping
 import xarray as xr
 from matplotlib.figure import Figure
 
-from psiprune.reconstruction.bases.answer import basis_rows, observable_rows, trial_rows
+from psiprune.reconstruction.bases.answer import (
+    basis_rows,
+    observable_rows,
+    searches_sentence,
+    trial_rows,
+)
 from psiprune.reconstruction.report import about_checks, checks_section_table, joined
 from psiprune.reconstruction.summary import FILE, loss_number, phrase
 from psiprune.reconstruction.summary import Summary as Answer
@@ -99,7 +104,8 @@ def bases_report(
                         f"Pruned by {dataset.attrs['criterion']}; weights of both networks compete "
                         "for one budget. The search kept the smallest state that the training and "
                         "validation shots do not reject.",
-                    )
+                    ),
+                    say("{s}.", s=searches_sentence(dataset)),
                 ],
                 _trials(dataset),
             ),
@@ -170,7 +176,7 @@ def _suggested(dataset: xr.Dataset) -> Table:
 
 def _trials(dataset: xr.Dataset) -> Table:
     counts = ("weights", "amplitude_weights", "phase_weights")
-    sizes = ("loss", "error", "allowed", "fidelity", "decay")
+    sizes = ("loss", "error", "allowed", "fidelity")
     rows: list[list[str | Number]] = [
         [
             row["name"],
@@ -181,7 +187,7 @@ def _trials(dataset: xr.Dataset) -> Table:
         for row in trial_rows(dataset)
     ]
     head = ["state", "weights", "amplitude", "phase", "loss", "error", "allowed"]
-    head += ["fidelity with unpruned", "weight decay", ""]
+    head += ["fidelity with unpruned", ""]
     return Table("Every state of the search, on the training and validation shots", head, rows)
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from psiprune.reconstruction.bases.settings import BasesSettings
-from psiprune.reconstruction.command import as_options, changed
+from psiprune.reconstruction.command import CHECKSUMS, as_options, changed, readout_options
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -44,9 +44,13 @@ class BasesRequest(NamedTuple):
             options = ", ".join(f"{name}={value!r}" for name, value in given.items())
             return f"psiprune.reconstruct({shots or 'shots'}, {options})".replace(", )", ")")
         words = ["psiprune", "reconstruct", shots or self.source]
-        if not shots:
-            words += as_options(self.reading)
+        words += self.readout_options if shots else as_options(self.reading)
         return shlex.join([*words, *as_options(given)])
+
+    @property
+    def readout_options(self) -> list[str]:
+        """Options that give other shots the readout errors that were given for these."""
+        return readout_options(self.reading)
 
     def _given(self, settings: BasesSettings) -> dict[str, Any]:
         """Return the settings that differ from those of a run without options."""
@@ -58,6 +62,6 @@ class BasesRequest(NamedTuple):
             }
         )
         before = default.model_dump(mode="json")
-        found = settings.model_dump(mode="json", exclude={"shots_sha256"})
+        found = settings.model_dump(mode="json", exclude=CHECKSUMS)
         given = {name: changed(value, before[name]) for name, value in found.items()}
         return {name: value for name, value in given.items() if value not in (None, {})}

@@ -24,6 +24,7 @@ from psiprune.reconstruction.bases.files import KIND
 from psiprune.reconstruction.bases.report import bases_report
 from psiprune.reconstruction.bases.request import BasesRequest
 from psiprune.reconstruction.bases.settings import BasesSettings
+from psiprune.reconstruction.command import reading_to_repeat
 from psiprune.reconstruction.records import Checks
 from psiprune.reconstruction.reported import Reported
 from psiprune.reconstruction.summary import FILE, Summary
@@ -100,14 +101,15 @@ def assemble_bases(
         run: folder of the files.
         dataset: reconstruct.nc.
         folder: to name in the result; None if the files are temporary.
-        reading: options that the file of the shots was read with.
+        reading: options that the file of the shots was read with; if empty, what it needs.
     """
     provenance = json.loads((run / "provenance.json").read_text())
+    request = bases_request_of(run, dataset)
     return PhaseReconstruction(
         load_phase_rbm(run / "smallest.nc"),
         load_phase_rbm(run / "path" / "level-00.nc"),
         dataset,
-        bases_request_of(run, dataset)._replace(folder=folder, reading=reading),
+        request._replace(folder=folder, reading=reading or request.reading),
         Provenance(facts_of(provenance), (run / "config.toml").read_text()),
     )
 
@@ -117,7 +119,8 @@ def bases_request_of(run: Path, dataset: xr.Dataset) -> BasesRequest:
     attrs = dataset.attrs
     settings = BasesSettings(**read_toml(run / "config.toml"))
     sizes = int(attrs["sites"]), int(attrs["shots"])
-    return BasesRequest(settings, *sizes, attrs["source"], folder=run)
+    reading = reading_to_repeat(attrs["source"], settings.readout_sha256)
+    return BasesRequest(settings, *sizes, attrs["source"], reading, run)
 
 
 def load_bases(run: Path) -> PhaseReconstruction:

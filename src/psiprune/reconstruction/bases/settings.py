@@ -46,6 +46,7 @@ class BasesSettings(Settings):
     seed: int = _ALSO_IN_Z["seed"]
     seeds: int = _ALSO_IN_Z["seeds"]
     shots_sha256: str | None = _ALSO_IN_Z["shots_sha256"]
+    readout_sha256: str | None = _ALSO_IN_Z["readout_sha256"]
     prune: SearchSettings = Field(default_factory=SearchSettings)
 
     @field_validator("hidden", mode="before")
