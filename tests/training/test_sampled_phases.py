@@ -14,7 +14,7 @@ import scipy.linalg
 import psiprune as pp
 from machines import random_phase_rbm
 from psiprune.inference import normalisation
-from psiprune.inference.phase_fisher import quantum_fisher
+from psiprune.inference.phase_fisher import classical_fisher, quantum_fisher
 from psiprune.io import checkpoint
 from psiprune.rbm.phase_likelihood import basis_frequencies, log_likelihood, to_parameters
 from psiprune.rbm.phase_terms import terms_of
@@ -117,22 +117,26 @@ def test_the_mean_of_the_last_states_counts_at_the_end(monkeypatch: pytest.Monke
     np.testing.assert_allclose(to_parameters(ended.settled), np.mean(visited, axis=0), rtol=1e-12)
 
 
-def test_the_metric_over_draws_is_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_step_is_that_of_the_exact_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     rbm = random_phase_rbm(3, 3, 2, seed=4)
-    draws = rbm.amplitude.sample_exact(10_000, seed=3)
-    blocks = quantum_fisher(rbm)
-    slope = np.concatenate([block[:, 0] for block in blocks])
-    damped = scipy.linalg.block_diag(*blocks) + 1e-2 * np.eye(len(slope))
-    expected = np.linalg.solve(damped, slope)
-    found = PhaseMetric(rbm, draws).solve(slope, 1e-2)
-    # Each entry of S over 10,000 draws has a relative error of about a hundredth.
-    assert np.linalg.norm(damped @ (found - expected)) < 0.1 * np.linalg.norm(slope)
+    draws, shots = rbm.amplitude.sample_exact(10_000, seed=3), drawn(rbm, 4000)
+    terms = terms_of(shots.by_basis())
+    quantum = scipy.linalg.block_diag(*quantum_fisher(rbm))
+    one = np.eye(len(quantum))
+    fisher = classical_fisher(rbm, BASES, np.full(6, 1 / 6))
+
+    def far(found: np.ndarray, matrix: np.ndarray) -> float:
+        return float(np.linalg.norm(matrix @ found - slope) / np.linalg.norm(slope))
+
+    # Each entry of F and S over so many draws has a relative error of about a hundredth.
+    slope, exact = fisher[:, 0] + fisher[:, 20], fisher + 0.1 * (quantum + 1e-3 * one)
+    assert far(PhaseMetric(rbm, draws, terms).solve(slope, 0.1), exact) < 0.1
+    assert far(PhaseMetric(rbm, draws, terms).solve(slope, 0.3), exact) > 0.15
+    monkeypatch.setattr(phase_metric, "_FORMED", 0)
+    slope = quantum[:, 0] + quantum[:, 20]
+    assert far(PhaseMetric(rbm, draws, terms).solve(slope, 1.0), quantum + 1e-2 * one) < 0.1
     uniform = np.random.default_rng(1).integers(0, 2, draws.shape, dtype=np.uint8)
-    other = PhaseMetric(rbm, uniform).solve(slope, 1e-2)
-    assert np.linalg.norm(damped @ (other - expected)) > 0.2 * np.linalg.norm(slope)
-    monkeypatch.setattr(phase_metric, "forms_fisher", lambda *_: False)
-    searched = PhaseMetric(rbm, draws).solve(slope, 1e-2)
-    np.testing.assert_allclose(searched, found, rtol=1e-3, atol=1e-4 * np.abs(found).max())
+    assert far(PhaseMetric(rbm, uniform, terms).solve(slope, 1.0), quantum + 1e-2 * one) > 0.15
 
 
 def test_the_same_seed_gives_the_same_state() -> None:
@@ -205,5 +209,11 @@ def test_what_is_refused() -> None:
     many = pp.Shots(np.zeros((2, 20), np.uint8), pp.PauliBases.of_shots(["Z" * 20, "XY" * 10]))
     with pytest.raises(pp.InputError, match=r"rotates 20 of 20 sites, .*at most 8 letters"):
         pp.train_phases(many)
+    # `reconstruct` and `prune_phases` take the same way in.
+    wide = pp.Shots(
+        np.zeros((4, 18), np.uint8), pp.PauliBases.of_shots(["Z" * 18, "XY" + "Z" * 16] * 2)
+    )
+    with pytest.raises(pp.InputError, match=r"need N <= 16 sites, .*; psiprune train takes more"):
+        pp.reconstruct(wide)
     with pytest.raises(pp.InputError, match="epochs: must be an integer of at least 0"):
         pp.train_phases(shots, epochs=-1)

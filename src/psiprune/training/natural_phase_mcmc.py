@@ -3,8 +3,8 @@
 The likelihood of the shots is a sum over few states each (`rbm.phase_terms`). log Z is a sum where
 a layer of the amplitude network has at most 20 units, else its change along a step is found by
 reweighting Gibbs chains (`inference.normalisation`). So a step that lowers the likelihood is found
-out and repeated with more damping, as in sums over all states. The quantum Fisher information, a
-block for each network, is over the same chains.
+out and repeated with more damping, as in sums over all states. `training.phase_metric` has the
+matrix of a step, over the same chains and over some of the shots.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from psiprune.io.checkpoint import Checkpoint, Checkpoints
 from psiprune.rbm import gibbs
 from psiprune.rbm.phase import PhaseRBM
 from psiprune.rbm.phase_likelihood import from_parameters, to_parameters
-from psiprune.rbm.phase_terms import Terms, terms_likelihood
+from psiprune.rbm.phase_terms import Terms, terms_likelihood, terms_of
 from psiprune.training.phase_metric import PhaseMetric
 
 _LOG = logging.getLogger(__name__)
@@ -46,11 +46,11 @@ Float64 = NDArray[np.float64]
 CHAINS_PER_SHOT, FEWEST_CHAINS, MOST_CHAINS = 4, 10_000, 400_000
 #: Gibbs steps of the chains after each step of the training.
 GIBBS_STEPS = 30
-#: Chains that the quantum Fisher information is over.
-_METRIC_CHAINS = 8192
+#: Chains, and shots, that the matrix of a step is over.
+_METRIC_SAMPLE = 8192
 #: Least share of the chains that count at the end of a step.
 _EFFECTIVE = 0.5
-_FIRST_DAMPING, _LEAST_DAMPING, _LARGEST_DAMPING = 1e-2, 1e-7, 1e6
+_FIRST_DAMPING, _LEAST_DAMPING, _LARGEST_DAMPING = 1.0, 1e-6, 1e6
 #: Training ends when so many steps gain less than this part of the nats, over all shots, by which
 #: the likeliest state exceeds the true one on average: half the number of parameters (Wilks).
 WINDOW, NEGLIGIBLE = 20, 0.02
@@ -86,6 +86,7 @@ class SampledPhaseState:
 
     Attributes:
         data: the shots as sums over states.
+        few: some of them, for the metric.
         shots: their number.
         seed: random seed of the training.
         epoch: steps done.
@@ -101,6 +102,7 @@ class SampledPhaseState:
     """
 
     data: Sequence[Terms]
+    few: Sequence[Terms]
     shots: int
     seed: int
     epoch: int
@@ -230,7 +232,17 @@ def begin(
     # Any shots do: chains forget them within some steps.
     rows = generator_for(seed, Stream.PHASE_CHAINS).integers(0, len(shots), size)
     chains = _advanced(rbm, shots.bits[rows], derive_seed(seed, Stream.PHASE_STEP, 0))
-    return SampledPhaseState(data, len(shots), seed, 0, rbm, weight_decay, chains)
+    few = chosen_terms(shots, data, _METRIC_SAMPLE, seed)
+    return SampledPhaseState(data, few, len(shots), seed, 0, rbm, weight_decay, chains)
+
+
+def chosen_terms(shots: Shots, data: Sequence[Terms], most: int, seed: int) -> Sequence[Terms]:
+    """Return so many of the shots as sums over states, chosen at random, or all: `data`."""
+    if len(shots) <= most:
+        return data
+    chosen = np.zeros(len(shots), bool)
+    chosen[generator_for(seed, Stream.PHASE_SCORES).permutation(len(shots))[:most]] = True
+    return terms_of(shots.take(chosen).by_basis())
 
 
 def step(state: SampledPhaseState) -> SampledPhaseState:
@@ -244,7 +256,7 @@ def step(state: SampledPhaseState) -> SampledPhaseState:
     if norm is None or point is None:
         norm = normalisation_of(rbm.amplitude, state.chains)
         point = point_of(rbm, data, decay, norm)
-    metric = PhaseMetric(rbm, state.chains[:_METRIC_CHAINS])
+    metric = PhaseMetric(rbm, state.chains[:_METRIC_SAMPLE], state.few)
     x, gradient = to_parameters(rbm), point.gradient
     if not np.isfinite(gradient).all():
         raise DivergenceError(

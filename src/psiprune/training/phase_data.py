@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import FISHER_PARAMETERS, PHASE_SITES
-from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.random import Stream, derive_seed
 from psiprune.core.repr import one_line
 from psiprune.data.shots import Shots
 from psiprune.inference.fisher import sample_bits
@@ -22,7 +22,7 @@ from psiprune.rbm.phase_likelihood import BasisFrequencies
 from psiprune.rbm.phase_terms import Terms, terms_of
 from psiprune.training import natural_phase_mcmc
 from psiprune.training.natural_phase import fit_phases
-from psiprune.training.natural_phase_mcmc import fit_sampled
+from psiprune.training.natural_phase_mcmc import chosen_terms, fit_sampled
 from psiprune.training.phase_starts import check_for_phases, frequencies_for
 
 Float64 = NDArray[np.float64]
@@ -127,13 +127,8 @@ def shots_fisher(rbm: PhaseRBM, data: PhaseData) -> Float64:
             f"rbm: a Fisher matrix is limited to {FISHER_PARAMETERS:,} parameters, found "
             f"{parameters:,}; prune by 'magnitude' first"
         )
-    shots, most = data.shots, min(_MOST_SHOTS, _SCORES // parameters)
-    if len(shots) > most:
-        generator = generator_for(data.seed, Stream.PHASE_SCORES)
-        chosen = np.zeros(len(shots), bool)
-        chosen[generator.permutation(len(shots))[:most]] = True
-        return terms_fisher(rbm, terms_of(shots.take(chosen).by_basis()))
-    return terms_fisher(rbm, data.terms)
+    most = min(_MOST_SHOTS, _SCORES // parameters)
+    return terms_fisher(rbm, chosen_terms(data.shots, data.terms, most, data.seed))
 
 
 def state_fisher(rbm: PhaseRBM, data: PhaseData) -> Float64:

@@ -51,9 +51,9 @@ def train_phases(
     (S + lambda 1) step = gradient with S the quantum Fisher information, which has a block for each
     network. A step that lowers the
     likelihood is tried again with 4 lambda; after each other one lambda is divided by 3. Above 16
-    sites S is an average over Gibbs chains, and so is the normalisation where both layers of the
-    amplitude network have more than 20 units; bases may rotate at most 8 sites each, see
-    `psiprune.training.natural_phase_mcmc`.
+    sites bases may rotate at most 8 sites each, the normalisation is over Gibbs chains where both
+    layers of the amplitude network have more than 20 units, and steps use the Fisher information of
+    the shots besides S, see `psiprune.training.natural_phase_mcmc`.
 
     Args:
         shots: shots with a basis each, among them shots in Z on every site for the amplitudes;
