@@ -2,7 +2,7 @@
 
 The Ising chain, all spins up, after t = 1 at h = J, from Z on all sites and XX and XY on each pair
 of neighbours, --shots shots in all, of which a tenth is held out. `train_phases` with its defaults,
-but --starts nearly flat starts.
+but --starts starts, at most --epochs steps and --hidden units of the amplitude network.
 
 F: fidelity with the state, by draws of both. KL by basis: mean of log q_state - log q of the
 held-out shots, in nats per shot, and the largest of all bases in standard errors. E: energy by
@@ -34,7 +34,7 @@ from psiprune.training.natural_phase_mcmc import log_likelihood
 
 def main() -> None:
     args = peers.options(
-        __doc__, sites="20", shots=100_000, starts=1, epochs=300, seeds=10, only="large"
+        __doc__, sites="20", shots=100_000, starts=1, epochs=300, hidden=0, seeds=10, only="large"
     )
     about = peers.header("States with phases above 16 sites", f"{args.shots} shots")
     rows: list[peers.Row] = []
@@ -45,18 +45,18 @@ def main() -> None:
         peers.save(args.json, about, small_phases=rows)
         return
     for sites in map(int, str(args.sites).split(",")):
-        rows.append(quench(sites, args.shots, args.starts, args.epochs))
+        rows.append(quench(sites, args.shots, args.starts, args.epochs, args.hidden or None))
         peers.show(rows[-1:])
     peers.save(args.json, about, large_phases=rows)
 
 
-def quench(sites: int, shots: int, starts: int, epochs: int) -> peers.Row:
+def quench(sites: int, shots: int, starts: int, epochs: int, hidden: int | None) -> peers.Row:
     chain = pp.TFIM(sites=sites, field=1.0)
     state, operator = pp.quench(chain, 1.0, progress=False), chain.hamiltonian()
     drawn = pp.sample(state, shots, seed=1, bases="nearest-pairs", progress=False)
     training, held_out = split_by_basis(drawn, 0.1, 0)
     begun = process_time()
-    rbm = pp.train_phases(training, starts=starts, epochs=epochs, progress=False)
+    rbm = pp.train_phases(training, hidden=hidden, starts=starts, epochs=epochs, progress=False)
     seconds = process_time() - begun
     fidelity, error = fidelity_by_draws(rbm, state)
     energy, energy_error = mean_by_draws(rbm, operator, draws_of(rbm.amplitude, 20_000, 2))
@@ -72,6 +72,7 @@ def quench(sites: int, shots: int, starts: int, epochs: int) -> peers.Row:
         "KL_worst": f"{kl[worst][0]:.4f} +- {kl[worst][1]:.4f}",
         "E": f"{energy:.3f} +- {energy_error:.3f}",
         "E_state": f"{state.expectation(operator):.3f}",
+        "steps": rbm.provenance["epochs_done"],
         "cpu_s": seconds,
     }
     return row
