@@ -77,8 +77,8 @@ def basis_frequencies(
         raise InputError(
             f"shots: sums over all states in several bases need N <= {PHASE_SITES} sites, as each "
             f"basis takes a vector of 2^N amplitudes, found {sites}; psiprune train and "
-            "prune take more in bases that rotate at most 8 sites each, and evaluate tests a state on "
-            "held-out shots"
+            "prune take more in bases that rotate at most 8 sites each, and evaluate tests a "
+            "state on held-out shots"
         )
     place = 1 << np.arange(sites)
     found = [
