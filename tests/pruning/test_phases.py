@@ -10,6 +10,7 @@ import pytest
 
 import psiprune as pp
 from machines import random_phase_rbm
+from psiprune.inference import normalisation
 from psiprune.inference.phase_fisher import classical_fisher
 from psiprune.pruning.phase_search import find_smallest_phases
 from psiprune.pruning.phases import (
@@ -26,6 +27,7 @@ from psiprune.rbm.phase_likelihood import (
     log_likelihood,
     to_parameters,
 )
+from psiprune.training import phase_data
 from psiprune.training.natural_phase import fit_phases
 
 CRITERIA: tuple[PhaseCriterion, ...] = ("surgeon", "damage", "magnitude")
@@ -207,3 +209,34 @@ def test_bad_input_is_refused(change: dict[str, Any], message: str) -> None:
     given: dict[str, Any] = {"rbm": rbm, "shots": shots_of(rbm, 5), **change}
     with pytest.raises(pp.InputError, match=message):
         prune_phases(**given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("summed", [20, 0])  # log Z by sums, and by chains
+def test_above_sixteen_sites_pruning_ends_like_by_sums_over_all_states(
+    summed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(normalisation, "SUMMED_UNITS", summed)
+    state = pp.quench(pp.TFIM(sites=5, field=1.0), 0.5, progress=False)
+    shots = pp.sample(state, 20_000, seed=1, bases="nearest-pairs", progress=False)
+    rbm = pp.train_phases(shots, hidden=5, phase_hidden=5, starts=2, seed=1, progress=False)
+    assert rbm.fidelity(state) > 0.99
+
+    def end(criterion: PhaseCriterion, fine_tune: int = 30) -> float:
+        path = prune_phases(
+            rbm,
+            shots,
+            criterion=criterion,
+            density=0.4,
+            fine_tune=fine_tune,
+            weight_decay=1e-5,
+            progress=False,
+        )
+        assert path[-1].rbm.number_of_weights == 20
+        return path[-1].rbm.fidelity(state)
+
+    exact = end("surgeon")
+    monkeypatch.setattr(phase_data, "PHASE_SITES", 2)
+    assert exact > 0.99
+    assert end("surgeon") > exact - 0.005
+    assert end("magnitude", fine_tune=0) < exact - 0.02

@@ -209,11 +209,12 @@ def test_what_is_refused() -> None:
     many = pp.Shots(np.zeros((2, 20), np.uint8), pp.PauliBases.of_shots(["Z" * 20, "XY" * 10]))
     with pytest.raises(pp.InputError, match=r"rotates 20 of 20 sites, .*at most 8 letters"):
         pp.train_phases(many)
-    # `reconstruct` and `prune_phases` take the same way in.
     wide = pp.Shots(
         np.zeros((4, 18), np.uint8), pp.PauliBases.of_shots(["Z" * 18, "XY" + "Z" * 16] * 2)
     )
-    with pytest.raises(pp.InputError, match=r"need N <= 16 sites, .*; psiprune train takes more"):
+    with pytest.raises(
+        pp.InputError, match=r"need N <= 16 sites, .*; psiprune train and prune take more"
+    ):
         pp.reconstruct(wide)
     with pytest.raises(pp.InputError, match="epochs: must be an integer of at least 0"):
         pp.train_phases(shots, epochs=-1)

@@ -262,13 +262,13 @@ def prune_phase_rbm(
     from psiprune.data.shots import read_shots
     from psiprune.experiments.path_settings import PathSettings
     from psiprune.experiments.pruning_path import level_names
+    from psiprune.inference.phase_draws import fidelity
     from psiprune.io.run import open_run
     from psiprune.pruning import phases
     from psiprune.pruning.schedule import truncate
     from psiprune.rbm.phase import load_phase_rbm
-    from psiprune.rbm.phase_likelihood import log_likelihood
     from psiprune.training.exact_natural_gradient import ExactNaturalGradient
-    from psiprune.training.phase_starts import frequencies_for
+    from psiprune.training.phase_data import log_likelihood, phase_data
 
     if pruning.compensate:
         others = {**others, "--compensate": True}
@@ -277,7 +277,7 @@ def prune_phase_rbm(
         pruning = pruning.model_copy(update={"criterion": "surgeon"})
     phases.check_phase_criterion(pruning.criterion)
     dense = load_phase_rbm(rbm)
-    data = frequencies_for(read_shots(shots), dense)
+    data = phase_data(read_shots(shots), dense)
     pruning = truncate(pruning, dense.number_of_weights)
     epochs = 0 if no_fine_tune else phases.FINE_TUNING
     tuning = ExactNaturalGradient(epochs=epochs)
@@ -294,7 +294,7 @@ def prune_phase_rbm(
             file = folder / name
             if file.exists():
                 made = load_phase_rbm(file)
-                level = phases.PhaseLevel(number, made, log_likelihood(made, data)[0])
+                level = phases.PhaseLevel(number, made, log_likelihood(made, data))
             elif number == 0:
                 level = phases.first_phase_level(dense, data)
             else:
@@ -317,7 +317,7 @@ def prune_phase_rbm(
             "amplitude_weights": level.rbm.amplitude.number_of_weights,
             "phase_weights": level.rbm.phase.number_of_weights,
             "log_likelihood": level.log_likelihood,
-            "fidelity_with_first": level.rbm.fidelity(dense),
+            "fidelity_with_first": fidelity(level.rbm, dense),
         }
         for level in levels
     ]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
@@ -17,20 +16,21 @@ from psiprune.core.threads import single_blas_thread
 from psiprune.core.validation import check_count, check_number
 from psiprune.data.shots import Shots
 from psiprune.inference.fisher import damped_inverse
-from psiprune.inference.phase_fisher import classical_fisher, quantum_fisher
 from psiprune.pruning.criteria import DAMPING
 from psiprune.pruning.optimal_brain_surgeon import surgery
 from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.rbm.phase_likelihood import (
-    BasisFrequencies,
-    from_parameters,
+from psiprune.rbm.phase_likelihood import from_parameters, to_parameters
+from psiprune.training.phase_data import (
+    PhaseData,
     log_likelihood,
-    to_parameters,
+    number_of_shots,
+    phase_data,
+    shots_fisher,
+    state_fisher,
+    tuned,
 )
-from psiprune.training.natural_phase import fit_phases
-from psiprune.training.phase_starts import frequencies_for
 
 Float64 = NDArray[np.float64]
 PhaseCriterion = Literal["magnitude", "damage", "surgeon"]
@@ -90,7 +90,9 @@ def prune_phases(
     """Prune a state with phases iteratively: weights of both networks compete for one budget.
 
     Each step removes a fraction of the weights that are left, whichever network has them, and
-    fine-tunes the rest by the exact likelihood of the shots in all bases.
+    fine-tunes the rest by the likelihood of the shots in all bases. Above 16 sites that takes sums
+    over chains (`psiprune.training.natural_phase_mcmc`), F is over at most 20,000 of the shots, and
+    the quantum Fisher information over 20,000 draws.
 
     Args:
         rbm: a trained state; weights absent from its masks count as pruned already.
@@ -121,7 +123,7 @@ def prune_phases(
     fine_tune = check_count("fine_tune", fine_tune, 0)
     if weight_decay is not None:
         check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
-    data = frequencies_for(shots, rbm)
+    data = phase_data(shots, rbm)
     steps = truncate(settings, rbm.number_of_weights).levels
     decays = decays_of(weight_decay, fine_tune)
     paths = [[first_phase_level(rbm, data)] for _ in decays]
@@ -139,39 +141,39 @@ def decays_of(weight_decay: float | None, fine_tune: int) -> tuple[float, ...]:
     return (weight_decay,)
 
 
-def best_path(paths: Sequence[list[PhaseLevel]], data: BasisFrequencies) -> list[PhaseLevel]:
+def best_path(paths: Sequence[list[PhaseLevel]], data: PhaseData) -> list[PhaseLevel]:
     """Return the path whose end would describe fresh shots best."""
     if len(paths) == 1:
         return paths[0]
     return max(paths, key=lambda path: of_fresh_shots(path[-1].rbm, data))
 
 
-def first_phase_level(rbm: PhaseRBM, data: BasisFrequencies) -> PhaseLevel:
+def first_phase_level(rbm: PhaseRBM, data: PhaseData) -> PhaseLevel:
     """Return level 0, the state itself."""
-    return PhaseLevel(0, rbm, log_likelihood(rbm, data)[0])
+    return PhaseLevel(0, rbm, log_likelihood(rbm, data))
 
 
 def next_phase_level(
     level: PhaseLevel,
     first: PhaseLevel,
     settings: PruneSettings,
-    data: BasisFrequencies,
+    data: PhaseData,
     fine_tune: int,
     weight_decay: float,
 ) -> PhaseLevel:
     """Return the level after `level` of a path that began with `first`; see `prune_phases`."""
     number = level.step + 1
     count = count_at(settings, first.rbm.number_of_weights, number)
-    tuned = pruned_phases(level.rbm, count, data, settings.criterion, fine_tune, weight_decay)
-    provenance = {**tuned.provenance, "pruning_steps": number}
+    pruned = pruned_phases(level.rbm, count, data, settings.criterion, fine_tune, weight_decay)
+    provenance = {**pruned.provenance, "pruning_steps": number}
     reached = float(provenance["log_likelihood"])
-    return PhaseLevel(number, replace(tuned, provenance=provenance), reached)
+    return PhaseLevel(number, replace(pruned, provenance=provenance), reached)
 
 
 def pruned_phases(
     rbm: PhaseRBM,
     count: int,
-    data: BasisFrequencies,
+    data: PhaseData,
     criterion: str,
     fine_tune: int = FINE_TUNING,
     weight_decay: float = 0.0,
@@ -187,37 +189,37 @@ def pruned_phases(
     last = min(len(candidates), _TO_THE_END)
     expect("epochs", (len(candidates) - last) * first + (last - 1) * fine_tune)
     if first:
-        fits = [fit_phases(candidate, data, first, weight_decay) for candidate in candidates]
+        fits = [tuned(candidate, data, first, weight_decay) for candidate in candidates]
         fits.sort(key=lambda state: -state.log_likelihood)
         candidates = [state.rbm for state in fits[:_TO_THE_END]]
-    ends = [fit_phases(each, data, fine_tune - first, weight_decay) for each in candidates]
+    ends = [tuned(each, data, fine_tune - first, weight_decay) for each in candidates]
     ended = max(ends, key=lambda state: state.log_likelihood)
     provenance = {
         **rbm.provenance,
         "criterion": criterion,
         "fine_tuning_decay": weight_decay,
-        "log_likelihood": log_likelihood(ended.rbm, data)[0],
+        "log_likelihood": log_likelihood(ended.rbm, data),
     }
     return replace(ended.rbm, provenance=provenance)
 
 
 @single_blas_thread()
-def of_fresh_shots(rbm: PhaseRBM, data: BasisFrequencies) -> float:
+def of_fresh_shots(rbm: PhaseRBM, data: PhaseData) -> float:
     """Return an estimate of the log-likelihood of fresh shots, L - P / n with that of n shots L.
 
     With F the Fisher information of a shot and D the weight decay of each parameter in the last
     fine-tuning, P = tr F (F + D)^-1 is the number of parameters that the shots determine (Moody
     1992; Akaike 1974 for D = 0).
     """
-    shots = data.shots.sum()
+    shots = number_of_shots(data)
     decay = float(rbm.provenance.get("fine_tuning_decay", 0.0))
-    fisher = classical_fisher(rbm, data.bases, data.shots / shots, data.readout)
+    fisher = shots_fisher(rbm, data)
     # Directions of no information are singular without a decay, and determined by no shot.
     damped = fisher + np.eye(len(fisher)) * _SINGULAR * fisher.trace() / len(fisher)
     weights = _weights(rbm)
     damped[weights, weights] += decay
     determined = float(np.trace(np.linalg.solve(damped, fisher)))
-    return float(log_likelihood(rbm, data)[0] - determined / shots)
+    return float(log_likelihood(rbm, data) - determined / shots)
 
 
 def check_phase_criterion(criterion: str) -> PhaseCriterion:
@@ -230,7 +232,7 @@ def check_phase_criterion(criterion: str) -> PhaseCriterion:
 
 @single_blas_thread()
 def pruned_candidates(
-    rbm: PhaseRBM, count: int, data: BasisFrequencies, criterion: PhaseCriterion
+    rbm: PhaseRBM, count: int, data: PhaseData, criterion: PhaseCriterion
 ) -> list[PhaseRBM]:
     """Return the state pruned to `count` weights, not fine-tuned, in one or more ways.
 
@@ -244,11 +246,11 @@ def pruned_candidates(
     magnitude = _without(rbm, np.abs(to_parameters(rbm)), excess)
     if criterion == "magnitude":
         return [magnitude]
-    fisher = classical_fisher(rbm, data.bases, data.shots / data.shots.sum(), data.readout)
+    fisher = shots_fisher(rbm, data)
     damage = _without(rbm, to_parameters(rbm) ** 2 * fisher.diagonal(), excess)
     if criterion == "damage":
         return [damage]
-    quantum = scipy.linalg.block_diag(*quantum_fisher(rbm))
+    quantum = state_fisher(rbm, data)
     ways = [
         *_surgeries(rbm, fisher, excess, _STRONGER),
         *_surgeries(rbm, quantum, excess, _QUANTUM),

@@ -76,8 +76,9 @@ def basis_frequencies(
     if sites > PHASE_SITES:
         raise InputError(
             f"shots: sums over all states in several bases need N <= {PHASE_SITES} sites, as each "
-            f"basis takes a vector of 2^N amplitudes, found {sites}; psiprune train takes more in "
-            "bases that rotate at most 8 sites each, and evaluate tests its state on held-out shots"
+            f"basis takes a vector of 2^N amplitudes, found {sites}; psiprune train and "
+            "prune take more in bases that rotate at most 8 sites each, and evaluate tests a "
+            "state on held-out shots"
         )
     place = 1 << np.arange(sites)
     found = [
