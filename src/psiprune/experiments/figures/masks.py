@@ -120,7 +120,7 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
                 (here,) = np.nonzero(np.isclose(run["field"] / run.attrs["coupling"], ratio))
                 for field in here:
                     _scaled(ax, run.isel(field=field), kind, look)
-            ax.set_title(VARIANTS[kind][3])
+            ax.set_title(VARIANTS[kind][3].replace(", ", ",\n"), fontsize="small")
             ax.set_xscale("log")
             log_y(ax)
             faint_grid(ax)
