@@ -25,7 +25,8 @@ from psiprune.experiments.figures.masks import (
     plot_masks,
     plot_scaling,
 )
-from psiprune.experiments.figures.masks_by_size import plot_needed
+from psiprune.experiments.figures.masks_by_size import plot_learnability, plot_needed
+from psiprune.experiments.figures.masks_by_time import plot_times
 from psiprune.experiments.figures.sparse import plot_sparse
 from psiprune.io.netcdf import read_dataset
 from psiprune.paper.figures.graph import plot_graph
@@ -52,6 +53,7 @@ def phases() -> xr.Dataset:
 
 
 SIZES = ("masks/masks.nc", "masks/masks-50-five.nc", "masks/masks-100.nc")
+LEARNED = tuple(f"masks/learn-{sites}.nc" for sites in (10, 18, 50, 100))
 FIGURES: dict[str, Callable[[], Figure]] = {
     "fig1": lambda: plot_graph(kept("paper/derived/graph.nc")),
     "fig5": lambda: plot_sparse(kept("paper/sparse/sparse.nc")),
@@ -64,6 +66,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "masks": lambda: plot_masks(kept("masks/masks.nc")),
     "correlations": lambda: plot_correlations(kept("masks/masks.nc")),
     "scaling": lambda: plot_scaling([kept(name) for name in SIZES]),
+    "times": lambda: plot_times([kept(name) for name in SIZES]),
+    "learnability": lambda: plot_learnability([kept(name) for name in LEARNED]),
     "lattice": lambda: plot_budget(kept("lattice/square-6.nc")),
     "needed": lambda: plot_needed([kept("lattice/square-4.nc"), kept("lattice/square-6.nc")]),
     "prunable": lambda: plot_prunable(phases()),

@@ -34,6 +34,8 @@ from psiprune.reporting.style import styled
 Float64 = NDArray[np.float64]
 #: Choose links by the shots; and the rule to compare with.
 _CHOSEN = ("scale-free", "snip", "magnitude", "surgeon", "scale-free-surgeon")
+#: Made by a rule of the distance.
+_RULED = ("scale-free", "cluster", "power-law-0", "power-law-1", "power-law-2", "nearest", "tails")
 _MEASURES = (("kl", KL), ("abs_magnetization_bias", "bias of ⟨|m|⟩"))
 _EXACT = "exact"
 _FLOOR = "parameters / (2 shots)"
@@ -129,7 +131,7 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
                 (here,) = np.nonzero(np.isclose(run["field"] / run.attrs["coupling"], ratio))
                 for field in here:
                     _scaled(ax, run.isel(field=field), kind, look)
-            ax.set_title(VARIANTS[kind][3])
+            ax.set_title(VARIANTS[kind][3].replace(", ", ",\n"), fontsize="small")
             ax.set_xscale("log")
             log_y(ax)
             faint_grid(ax)
@@ -280,8 +282,8 @@ def _links(ax: Axes, masks: xr.Dataset) -> None:
 def plot_masks(masks: xr.Dataset) -> Figure:
     """Draw the masks of the first field and seed with the most hidden units and weights.
 
-    The last panel shows the rule: how far the links of a unit in the middle reach, in geometric
-    steps from a scale-free mask.
+    The last panel shows the rule of those that have one: how far the links of a unit in the middle
+    reach, in geometric steps from a scale-free mask.
     """
     shown = [
         variant
@@ -289,7 +291,8 @@ def plot_masks(masks: xr.Dataset) -> Figure:
         if variant != "dense" and bool(masks["mask"].sel(variant=variant).any())
     ]
     empty = "no mask of the first field and seed"
-    panels = len(shown) + bool(shown)
+    ruled = [variant for variant in shown if variant in _RULED]
+    panels = len(shown) + bool(ruled)
     figure, axes = panel_grid(panels, 3 if panels <= MOST else 4, 1.4, empty)
     for ax, variant in zip(axes.ravel(), shown, strict=False):
         ax.imshow(
@@ -298,8 +301,8 @@ def plot_masks(masks: xr.Dataset) -> Figure:
         ax.set_title(VARIANTS[str(variant)][3].replace(", ", ",\n"), fontsize="small")
         ax.set_xlabel("site")
         ax.set_ylabel("hidden unit")
-    if shown:
-        _distances(axes.ravel()[len(shown)], masks["mask"].sel(variant=shown))
+    if ruled:
+        _distances(axes.ravel()[len(shown)], masks["mask"].sel(variant=ruled))
     return figure
 
 
@@ -317,4 +320,4 @@ def _distances(ax: Axes, masks: xr.DataArray) -> None:
     ax.set_xscale("log")
     ax.set_xlim(0.9, sites)
     round_ticks(ax.xaxis)
-    ax.set_xlabel(f"1 + distance from unit {unit}")
+    ax.set_xlabel("1 + distance")
