@@ -118,6 +118,7 @@ class Stream(IntEnum):
     # states with phases
     PHASE_RESAMPLING = 170
     PHASE_SCORES = 171
+    PHASE_FISHER = 172
     PHASE_CHAINS = 150
     PHASE_STEP = 151
     PHASE_LOG_Z = 152

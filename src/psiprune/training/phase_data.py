@@ -136,6 +136,6 @@ def state_fisher(rbm: PhaseRBM, data: PhaseData) -> Float64:
     if isinstance(data, BasisFrequencies):
         blocks = quantum_fisher(rbm)
     else:
-        draws = sample_bits(rbm.amplitude, _DRAWS, derive_seed(data.seed, Stream.PHASE_SCORES, 1))
+        draws = sample_bits(rbm.amplitude, _DRAWS, derive_seed(data.seed, Stream.PHASE_FISHER, 1))
         blocks = draws_fisher(rbm, draws)
     return np.asarray(scipy.linalg.block_diag(*blocks))
