@@ -82,7 +82,7 @@ def test_durations_and_sizes_have_two_digits() -> None:
 def test_lines_fit_a_terminal() -> None:
     text = "a.nc: 3 shots\nsource    psiprune: 0.1.0; python: 3.11.7; numpy: 2.4.6\n"
     text += f"next: {'x' * 40}"
-    first, source, rest, last, word = fold(text, 30).split("\n")
+    first, source, rest, *_, last, word = fold(text, 30).split("\n")
     assert (first, last, word) == ("a.nc: 3 shots", "next:", "  " + "x" * 40)
     assert source == "source    psiprune: 0.1.0;"
     assert rest.startswith(" " * 10 + "python: 3.11.7;")
