@@ -45,9 +45,10 @@ def calibration(tmp_path: Path) -> list[str]:
 def test_calibrate(calibration: list[str], tmp_path: Path) -> None:
     out = tmp_path / "readout.json"
     text = text_of(tiny.call("calibrate", *calibration, "--out", out))
-    table, last = text.split("\n\n")
+    first, table, last = text.split("\n\n")
     assert [line.split()[0] for line in table.splitlines()] == ["site", "0", "1", "2", "3"]
-    assert f"{out}: readout errors of 4 sites from 6000 shots of 2 prepared states" in last
+    assert first.startswith("4 sites, 6000 shots of 2 prepared states: p(1|0) = ")
+    assert last.startswith(f"{out}: readout errors\nnext: ")
     assert f"psiprune reconstruct SHOTS --readout {out}" in last
     found = pp.read_readout(out, 4)
     assert found.is_measured

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 
 from psiprune.core.durations import parse_duration, show_bytes, show_duration
-from psiprune.core.text import counted, escape, shortened
+from psiprune.core.text import counted, escape, fold, line_width, shortened
+from psiprune.reporting.tables import wrap
 from refusals import refused
 
 
@@ -75,3 +77,22 @@ def test_durations_and_sizes_have_two_digits() -> None:
     for each in times[1:6]:  # what is shown can be given
         shown = parse_duration("t", show_duration(each).replace("min", "m"))
         assert shown == pytest.approx(each, rel=0.05)
+
+
+def test_lines_fit_a_terminal() -> None:
+    text = "a.nc: 3 shots\nsource    psiprune: 0.1.0; python: 3.11.7; numpy: 2.4.6\n"
+    text += f"next: {'x' * 40}"
+    first, source, rest, *_, last, word = fold(text, 30).split("\n")
+    assert (first, last, word) == ("a.nc: 3 shots", "next:", "  " + "x" * 40)
+    assert source == "source    psiprune: 0.1.0;"
+    assert rest.startswith(" " * 10 + "python: 3.11.7;")
+    assert fold(text, 100) == text
+
+
+def test_only_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert line_width(100) == 100
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert (line_width(100), line_width(40)) == (50, 40)
+    assert max(map(len, wrap("word " * 40).split("\n"))) <= 50

@@ -119,7 +119,10 @@ def test_a_run_shows_its_findings_or_their_file(
     assert run_of(copy).result == ("reconstruct.nc",)
     (copy / "smallest.nc").unlink()
     assert "weights, on" not in tiny.call("info", copy).out
-    assert run_of(finished).result == ("study.nc",)
+    assert "weights" in run_of(finished).result[0]  # of a study
+    lines = tiny.call("info", finished).out.splitlines()
+    assert lines[1] == run_of(finished).result[0]
+    assert lines[-1] == f"next: psiprune info {finished / 'study.nc'}"
 
 
 def test_an_rbm_shows_what_is_stored_with_it(observable_run: Path) -> None:

@@ -65,6 +65,12 @@ def test_the_fraction_prunable_by_field(grid: xr.Dataset) -> None:
             np.testing.assert_allclose(np.asarray(lines[variant].get_ydata()), median)
 
 
+def test_the_legend_names_the_length_only_where_it_is_finite(grid: xr.Dataset) -> None:
+    for one, named in ((grid, True), (grid.sel(ratio=[1.0]), False)):
+        words = [text.get_text() for text in plot_prunable(one).legends[0].get_texts()]
+        assert any(word.startswith("correlation length") for word in words) is named
+
+
 def test_the_phase_diagram(grid: xr.Dataset) -> None:
     figure = plot_phase_diagram(grid)
     (magnitude, surgeon) = (ax for ax in figure.axes if ax.get_title())

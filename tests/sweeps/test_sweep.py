@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -112,7 +113,9 @@ def test_a_damaged_file_fails_the_points_that_need_it(copy: Path, tmp_path: Path
     assert outcome.err.endswith(f": {cause}\n")
     outcome = tiny.call("report", copy, "--json")
     assert json.loads(outcome.out) == {
-        **{"page": str(copy / "report.html"), "points": 4, "done": 2, "failed": 2}
+        **{"page": str(copy / "report.html"), "points": 4, "done": 2, "failed": 2},
+        "summary": ["2 of 4 points are done, 2 failed in the last run."],
+        "figures": ["prunable", "phases", "multiples"],
     }
     assert (copy / "report.html").read_text().count(str(broken)) == 2
     broken.unlink()
@@ -208,6 +211,15 @@ def test_a_dry_run_goes_by_what_is_done(copy: Path, tmp_path: Path) -> None:
     assert (state.stages, state.done, state.pilots) == (4, 2, 0)
     assert state.seconds == pytest.approx(2 * np.median(known))
     assert tiny.contents(copy) == before
+
+
+def test_the_report_ends_with_its_files_and_a_query_that_works(copy: Path) -> None:
+    *found, written, then = tiny.call("report", copy).out.splitlines()
+    assert found[0].startswith("4 of 4 points are done")
+    assert written.startswith(f"{copy}: report.html, sweep.parquet, figures/")
+    names = written.partition(": ")[2].split(", ")
+    assert all((copy / name).is_file() for name in names)
+    assert tiny.call(*shlex.split(then.removeprefix("next: psiprune "))).status == 0
 
 
 def test_a_report(copy: Path) -> None:

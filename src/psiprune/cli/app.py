@@ -18,7 +18,7 @@ from psiprune.cli.help import Help
 from psiprune.cli.streams import encodable, tell
 from psiprune.core.exceptions import CacheWarning, InputError, PsipruneError, TrainingWarning
 from psiprune.core.settings import Settings, check_numbers
-from psiprune.core.text import escape
+from psiprune.core.text import escape, fold, line_width
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.provenance import describe_machine
 from psiprune.io.toml import read_toml
@@ -198,7 +198,10 @@ def show(numbers: dict[str, Any], text: str, as_json: bool, then: str = "") -> N
             print(json_format.dumps(_plain(numbers), allow_nan=False))
         else:
             text += f"\nnext: {then}" if then else ""
-            print(encodable(escape(text, keep="\n"), sys.stdout))
+            text = escape(text, keep="\n")
+            if sys.stdout.isatty():
+                text = fold(text, line_width(len(text)))
+            print(encodable(text, sys.stdout))
 
 
 def command_line(*words: object) -> str:

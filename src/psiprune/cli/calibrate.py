@@ -47,7 +47,12 @@ def calibrate_command(
     from psiprune.data.calibration import calibrate_readout
     from psiprune.data.shots import join_shots, read_shots
     from psiprune.io.netcdf import write_bytes
-    from psiprune.reporting.readout_tables import calibration_table, readout_numbers
+    from psiprune.reporting.readout_tables import (
+        calibration_table,
+        rates_text,
+        readout_numbers,
+    )
+    from psiprune.reporting.tables import wrap
 
     check_suffix(out, JSON)
     pairs = [_state_and_file(text) for text in states]
@@ -75,10 +80,11 @@ def calibrate_command(
         "shots": number,
         **readout_numbers(error),
     }
-    text = (
-        f"{calibration_table(error)}\n\n{out}: readout errors of {error.sites} sites from {number} "
-        f"shots of {len(prepared)} prepared states"
+    first = (
+        f"{error.sites} sites, {number} shots of {len(prepared)} prepared states: "
+        f"{rates_text(error)}"
     )
+    text = f"{wrap(first)}\n\n{calibration_table(error)}\n\n{out}: readout errors"
     show(numbers, text, json, command_line("reconstruct", "SHOTS", "--readout", out))
 
 

@@ -262,4 +262,5 @@ def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) 
                 what["bases"] = str(bases_beside(out))
                 text += f", bases in {bases_beside(out)},"
     numbers = {"file": str(out), "format": format, **what}
-    show(numbers, f"{out}: {text} as {format}", json)
+    then = command_line("info", out) if kind not in ("rbm", "phase_rbm") else ""
+    show(numbers, f"{out}: {text} as {format}", json, then)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from psiprune.cli.app import Flat, chosen_format, command_line, show
 from psiprune.cli.options import Observables, ReadoutOptions, with_readout
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.settings import ReadSettings
+
+if TYPE_CHECKING:
+    from psiprune.inspect.descriptions import RunDescription
 
 
 def info_command(
@@ -81,11 +84,13 @@ def info_command(
 
 
 def _next(description: object, file: Path, format: str | None) -> str:
-    """Return the command that usually comes after the description of shots, a state or an RBM."""
+    """Return the command that usually comes after a description."""
     from psiprune.data.basis_diagnostics import BasesDescription
     from psiprune.data.diagnostics import ShotsDescription
-    from psiprune.inspect.descriptions import RBMDescription, StateDescription
+    from psiprune.inspect.descriptions import RBMDescription, RunDescription, StateDescription
 
+    if isinstance(description, RunDescription):
+        return _after_run(description, file)
     warnings = {each.name for each in getattr(description, "warnings", ())}
     if "basis" in warnings or not Path(file).is_file():
         return ""  # no command takes such shots, and a pipe is read only once
@@ -102,3 +107,15 @@ def _next(description: object, file: Path, format: str | None) -> str:
     if isinstance(description, RBMDescription):
         return before + command_line("evaluate", file, "SHOTS")
     return ""
+
+
+def _after_run(run: RunDescription, folder: Path) -> str:
+    """Return the command that shows more of a complete run; `resume` is among its properties."""
+    if run.missing or run.damaged or run.command is None:
+        return ""
+    if run.command == "sweep":
+        return command_line("report", folder)
+    if run.command == "paper":
+        return command_line("paper", "--judge", folder)
+    file = "smallest.nc" if "smallest.nc" in run.done else run.done[-1]
+    return command_line("info", folder / file) if file.endswith(".nc") else ""

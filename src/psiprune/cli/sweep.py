@@ -9,6 +9,9 @@ from psiprune.cli.options import Json, OutOption
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.settings import SweepSettings
 
+#: A query that every experiment answers.
+_COUNT = "select sites, field, count(*) as rows from levels group by all order by all"
+
 
 def sweep_command(
     config: Path,
@@ -80,7 +83,8 @@ def report_command(folder: Path, /, *, json: Json = False) -> None:
         folder: folder of the sweep, where report.html, figures/ and the table are written
     """
     from psiprune.sweeps.report import report_on
+    from psiprune.sweeps.tables import report_text
 
     report = report_on(folder)
-    text = f"{report.done} of {report.points} points done, {report.failed} failed\n{report.page}"
-    show({**report._asdict(), "page": str(report.page)}, text, json)
+    then = command_line("query", _COUNT, folder)
+    show({**report._asdict(), "page": str(report.page)}, report_text(report), json, then)

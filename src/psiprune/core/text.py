@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
+import textwrap
 from unicodedata import category
 
+#: Name and value of a property, as in `psiprune info`.
+_PROPERTY = re.compile(r" *\S+(?: \S+)*  +(?=\S)")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -38,3 +43,36 @@ def shortened(value: object) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: "1 round", "2 rounds"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def line_width(most: int) -> int:
+    """Return the columns of a printed line: at most `most`, and those of a terminal, if it is one.
+
+    In a pipe the width is always `most`, so that output can be compared.
+    """
+    if sys.stdout is None or not sys.stdout.isatty():
+        return most
+    return min(most, max(20, shutil.get_terminal_size().columns))
+
+
+def fold(text: str, width: int) -> str:
+    """Break lines longer than `width` at blanks; a property goes on below its value.
+
+    Rows of tables are broken as well; words longer than a line are kept whole, as file names are.
+    """
+    return "\n".join(_folded(line, width) for line in text.split("\n"))
+
+
+def _folded(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    name = _PROPERTY.match(line)
+    column = name.end() if name and name.end() <= width // 2 else 2
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * column,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

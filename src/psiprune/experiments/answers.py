@@ -108,3 +108,5 @@ _ANSWERS: Mapping[str, Callable[[Numbers, xr.Dataset], str]] = {
     "masks": _masks,
     "entanglement": _entanglement,
 }
+#: The experiments that `answer_text` knows.
+ANSWERED = tuple(_ANSWERS)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings
 from psiprune.experiments import ablation, entanglement, frontier, masks, sparse, study
+from psiprune.experiments.answers import ANSWERED
+from psiprune.experiments.answers import answer_text as experiment_answer
 from psiprune.experiments.entanglement_settings import EntanglementSettings
 from psiprune.experiments.masks_settings import MasksSettings
 from psiprune.experiments.path_settings import PathSettings, RewirePathSettings
@@ -100,7 +102,13 @@ def _all_keys(model: type[Settings], config: Mapping[str, Any]) -> Mapping[str, 
 
 
 def result_of(folder: Path, contents: Contents) -> tuple[str, ...]:
-    """Return the answer of a complete reconstruction, else the name of a run's last file."""
+    """Return the answer of a complete experiment or reconstruction, else a run's last file."""
+    if contents.command in ANSWERED:
+        try:
+            dataset = read_dataset(folder / contents.files[-1], contents.command)
+            return tuple(experiment_answer(contents.command, dataset).split("\n"))
+        except KeyError:  # written by another version
+            return (str(contents.files[-1]),)
     if contents.command != "reconstruct":
         return (str(contents.files[-1]),)
     from psiprune.reconstruction.bases.result import load_bases

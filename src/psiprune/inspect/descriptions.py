@@ -144,8 +144,8 @@ class RunDescription:
         files, bytes: number and total size of all files.
         running: whether a process writes to it now.
         resume: command that resumes the run; empty if it is complete.
-        result: of a complete run: the answer of a reconstruction in lines of at most 100 columns,
-            else the name of its last file.
+        result: of a complete run: the answer of an experiment or a reconstruction in lines of at
+            most 100 columns, else the name of its last file.
     """
 
     source: str

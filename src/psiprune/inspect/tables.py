@@ -253,7 +253,8 @@ def _run(run: RunDescription) -> str:
         rows.append(("missing", ", ".join(run.missing[:_MOST]) + rest))
     if run.resume:
         rows.append(("resume", run.resume))
-    answer = [*map(escape, run.result), ""] if len(run.result) > 1 else []
+    answered = run.result and not run.result[-1].endswith((".nc", ".html", ".parquet"))
+    answer = [*map(escape, run.result), ""] if answered else []
     rows += [("result", each) for each in run.result if not answer]
     warnings = [escape(f"warning: damaged: {file}: {why}") for file, why in run.damaged]
     settings = ["settings:", *_lines([(key, str(value)) for key, value in flat(run.config)])]

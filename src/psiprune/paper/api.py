@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from psiprune.core.exceptions import InputError
+from psiprune.experiments.answers import ANSWERED, answer_text
 from psiprune.experiments.figures.ablation import plot_broken, plot_forbidden
 from psiprune.experiments.figures.frontier import plot_frontier
 from psiprune.experiments.figures.sparse import plot_sparse
@@ -106,7 +107,13 @@ def _alone(run: Path, paper: Paper, wanted: Sequence[str], drawn: Sequence[Path]
     if TABLE in wanted:
         numbers[TABLE] = schedule_numbers(paper.datasets["study"])
         return Outcome(schedule_text(paper.datasets["study"]), numbers, files)
-    return Outcome(files, numbers)  # which are the answer
+    parts = dict.fromkeys(chain(*(DRAWINGS[name].parts for name in wanted)))
+    found = [
+        f"{name}:\n{answer_text(name, paper.datasets[name])}"
+        for name in parts
+        if name in ANSWERED and name in paper.datasets
+    ]
+    return Outcome("\n".join(found) or f"drawn: {', '.join(wanted)}", numbers, files)
 
 
 def _stages(run: Path) -> dict[str, dict[str, Any]]:

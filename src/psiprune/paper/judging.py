@@ -137,7 +137,7 @@ def judge_folder(folder: Path) -> Outcome:
     if found:
         lines = [f"{folder / CLAIMS}: {len(found)} differences", *(f"  {d}" for d in found[:_MOST])]
     numbers = {**judgement.numbers, "equal": not found, "differences": found}
-    return Outcome("\n\n".join([head, judgement.text, "\n".join(lines)]), numbers)
+    return Outcome("\n\n".join(["\n".join(lines), head, judgement.text]), numbers)
 
 
 def keep_paper(run: Path, folder: Path) -> list[str]:

@@ -17,8 +17,12 @@ _NAMES = ("p(1|0)", "p(0|1)")
 
 def readout_text(error: ReadoutError) -> str:
     """Return mean and range of the rates and their source in one line."""
-    summary = summarize_readout(error)
-    return f"{_rates(summary)}, from {summary.source}"
+    return f"{rates_text(error)}, from {summarize_readout(error).source}"
+
+
+def rates_text(error: ReadoutError) -> str:
+    """Return mean and range of the rates in one line."""
+    return _rates(summarize_readout(error))
 
 
 def readout_numbers(error: ReadoutError) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psiprune.core.statistics import QUANTILES
-from psiprune.core.text import escape
+from psiprune.core.text import escape, line_width
 
 if TYPE_CHECKING:
     import xarray as xr
 
-#: The most characters of a printed line.
+#: The most characters of a printed line, fewer in narrower terminals.
 WIDTH = 100
 #: Measures by sums over all states where these are feasible, and their headings.
 BIASES = (
@@ -32,12 +32,12 @@ def table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], keys: in
 
     A table wider than `WIDTH` continues below itself, with its first `keys` columns repeated.
     """
-    rows = list(rows)
+    rows, most = list(rows), line_width(WIDTH) + 2
     cells = [[heading, *(cell(row[key], form) for row in rows)] for heading, key, form in columns]
     widths = [max(map(len, column)) + 2 for column in cells]
     parts: list[list[int]] = [[]]
     for k in range(keys, len(cells)):
-        if parts[-1] and sum(widths[:keys]) + sum(widths[j] for j in [*parts[-1], k]) > WIDTH + 2:
+        if parts[-1] and sum(widths[:keys]) + sum(widths[j] for j in [*parts[-1], k]) > most:
             parts.append([])
         parts[-1].append(k)
     return "\n\n".join(
@@ -61,8 +61,9 @@ def align(rows: list[list[str]]) -> str:
 
 def wrap(text: str) -> str:
     """Break a sentence into lines of at most `WIDTH` characters, all but the first indented."""
+    width = line_width(WIDTH)
     return textwrap.fill(
-        text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
 
 

@@ -66,7 +66,8 @@ def plot_prunable(grid: xr.Dataset) -> Figure:
         if ax in (axes[_COLUMNS - 1 :: _COLUMNS] or axes[-1:]):
             right.set_ylabel("ξ (sites)", color=GREY)
     axes[0].set_ylim(0.0, 1.0)
-    axes[0].plot([], [], ".-", lw=0.8, ms=2, color=GREY, label=_LENGTH)
+    if np.isfinite(grid["correlation_length"]).any():  # at h = J alone it is infinite
+        axes[0].plot([], [], ".-", lw=0.8, ms=2, color=GREY, label=_LENGTH)
     _label_outside(axes, RATIO, PRUNABLE)
     _legend(figure, axes)
     return figure

@@ -131,12 +131,14 @@ _ABOUT_PRUNABLE = (
 
 
 class Reported(NamedTuple):
-    """The page written, and the state of the sweep."""
+    """The page written, the state of the sweep, what it found, and the figures written."""
 
     page: Path
     points: int
     done: int
     failed: int
+    summary: list[str]
+    figures: list[str]
 
 
 def report_on(folder: str | os.PathLike[str]) -> Reported:
@@ -184,7 +186,8 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
         finals=final_values([row for row in rows if row["point"] in runs]),
     )
     page = write_report(root / "report.html", report)
-    return Reported(page, len(points), done, len(failures))
+    summary = [sentence.text for sentence in report.summary.sentences]
+    return Reported(page, len(points), done, len(failures), summary, list(figures))
 
 
 def figures_of(grid: xr.Dataset) -> dict[str, Figure]:

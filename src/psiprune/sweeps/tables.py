@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psiprune.core.text import counted
-from psiprune.reporting.tables import align, number
+from psiprune.reporting.tables import align, number, wrap
 from psiprune.sweeps.points import methods_of_points
+from psiprune.sweeps.table import TABLE
 
 if TYPE_CHECKING:
     from psiprune.sweeps.api import Sweep
     from psiprune.sweeps.plan import Planned
     from psiprune.sweeps.query import Rows
+    from psiprune.sweeps.report import Reported
 
 #: Most points of a plan that are printed, and most characters of a cell.
 _MOST, _LONGEST = 20, 2000
@@ -46,6 +48,13 @@ def sweep_numbers(sweep: Sweep) -> dict[str, Any]:
         },
         "training_warnings": [],
     }
+
+
+def report_text(report: Reported) -> str:
+    """Return what a report says first, and the files written."""
+    figures = [f"figures/{name}.png" for name in report.figures]
+    files = ", ".join([report.page.name, TABLE, *figures])
+    return "\n".join([*map(wrap, report.summary), f"{report.page.parent}: {files}"])
 
 
 def plan_text(points: Sequence[Mapping[str, Any]], planned: Sequence[Planned]) -> str:

@@ -233,6 +233,8 @@ def test_the_command(tmp_path: Path, stages: Path) -> None:
     }
     done = tiny.call("import", "qiskit", out, "-o", tmp_path / "again.nc")
     assert done.status == 0, done
+    lines = tiny.call("export", "text", stages / "shots.nc", "-o", tmp_path / "a.txt").out
+    assert lines.splitlines()[-1] == f"next: psiprune info {tmp_path / 'a.txt'}"
     again = pp.read_shots(tmp_path / "again.nc")
     assert Counter(map(bytes, again.bits)) == Counter(map(bytes, shots.bits))
     line = tiny.call("export", "netket", stages / "rbm.nc", "-o", tmp_path / "rbm.npz").out
