@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
+import pkgutil
 import re
 import sys
 import tomllib
@@ -259,6 +261,37 @@ def test_brackets_of_averages_are_not_taken_for_tags() -> None:
     shown = "<p>mean &lt;Z_i Z_j&gt; and &lt;M&gt;, <b>not</b> this</p>"
     assert hooks.on_page_content(html) == shown
     assert hooks._verbatim("a <Z_i Z_j> of `b`") == "a &lt;Z\\_i Z\\_j> of `b`"
+
+
+def eaten(docstring: str) -> list[str]:
+    """What a browser takes for tags: `on_page_content` escapes only those with a capital letter."""
+    text = re.sub(
+        r"`[^`]*`|^ *(>>>|\.\.\.) .*$", "", inspect.cleandoc(docstring), flags=re.MULTILINE
+    )
+    return re.findall(r"</?[a-z][^<>]*>", text)
+
+
+def docstrings(name: str) -> dict[str, str]:
+    """Return the docstrings that the site shows of a name of the reference, and of its members."""
+    thing = pkgutil.resolve_name(name)
+    members = vars(thing) if inspect.isclass(thing) or inspect.ismodule(thing) else {}
+    public = {f"{name}.{key}": each for key, each in members.items() if key[0] != "_"}
+    found = {key: getattr(each, "__doc__", None) or "" for key, each in public.items()}
+    return {name: inspect.getdoc(thing) or "", **found}
+
+
+def test_no_docstring_of_the_reference_is_taken_for_a_tag() -> None:
+    assert eaten("C = <z_s z_i> - `<m>`\n\n>>> repr(x)\n<s>\n") == ["<z_s z_i>", "<s>"]
+    pages = "".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
+    names = re.findall(r"^::: ([\w.]+)$", pages, re.MULTILINE)
+    found = {
+        key: tags
+        for name in names
+        for key, each in docstrings(name).items()
+        if (tags := eaten(each))
+    }
+    assert len(names) > 80
+    assert found == {}
 
 
 def test_formulas_become_mathml() -> None:

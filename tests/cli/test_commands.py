@@ -18,7 +18,7 @@ import tiny
 from outcomes import chooser, json_of, text_of
 from psiprune.io.netcdf import read_dataset
 from psiprune.rbm.masks import break_clusters, cluster_mask, read_mask
-from refusals import check_refusal
+from refusals import check_facts, check_refusal
 
 
 def test_ground_state(tmp_path: Path) -> None:
@@ -211,6 +211,14 @@ def test_clusters(tmp_path: Path) -> None:
     assert lines[4].split() == ["1", "4", "to", "6", *lines[4].split()[4:6], "yes"]
     assert lines[5:] == ["", *(str(tmp_path / f"figure.{kind}") for kind in ("png", "svg"))]
     assert all(Path(line).stat().st_size > 1000 for line in lines[6:])
+
+
+def test_clusters_of_few_sites_are_listed_though_none_can_be_significant(stages: Path) -> None:
+    command = ("clusters", stages / "rbm.nc", "--permutations=500")
+    done = tiny.call(*command)
+    assert done.out.startswith("0 of 2 units with a cluster of 3 sites (p <= 0.05)\n")
+    check_facts(done.err.strip(), "note: with 4 sites", 3, "below 0.5", 0.05, "--threshold 0.5")
+    assert tiny.call(*command, "--threshold=0.5").err == ""
 
 
 def test_evaluate(stages: Path) -> None:

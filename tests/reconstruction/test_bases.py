@@ -467,7 +467,7 @@ def _rbm(sites: int) -> pp.PhaseRBM:
         ({"settings": pp.ReconstructSettings()}, ["settings", "BasesSettings"]),
         ({"prune": {"criterion": "random"}}, ["criterion", "'random'"]),
         ({"observables": {"g": "g2"}}, ["observable", "g"]),
-        ({"held_out": 0.01}, ["shots.nc", "held_out = 0.01", 30]),
+        ({"held_out": 0.01}, ["shots.nc", "0.01 held out", 30]),
         ({"starts": 1}, ["starts", 1]),
         ({"max_time": 1e-3}, ["reconstruct", "estimated", "max_time=None"]),
     ],

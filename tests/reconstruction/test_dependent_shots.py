@@ -19,6 +19,7 @@ from psiprune.metrics.equivalence import likelihood_band, losses_from
 from psiprune.reconstruction.checks import make_checks
 from psiprune.reconstruction.inputs import MIN_SHOTS, Split, dependence_attributes, split_shots
 from psiprune.reconstruction.pipeline import run_reconstruct
+from psiprune.reconstruction.settings import ReconstructSettings
 from records import Bits, independent, sticky
 from refusals import refuses
 
@@ -201,17 +202,26 @@ def test_too_few_shots(number: int, held_out: float, left: int, part: str) -> No
 
 @pytest.mark.parametrize("blocks", [Blocks(), Blocks(2, 2.0), Blocks(7, 2.6)])
 def test_the_way_out_of_too_few_shots_helps(blocks: Blocks) -> None:
-    """A smaller record names the fewest shots; with these, a wrong fraction names a good one."""
+    """At once: so many shots are enough for all parts, and the last that are not name the same."""
+    default = ReconstructSettings().held_out_of
 
-    def attempt(number: int, held_out: float, found: str = "") -> str:
+    def attempt(number: int, held_out: float | None = None) -> str:
         dependence = replace(find_dependence(FEW), blocks=blocks, order=np.arange(number))
+        data = pp.Shots(np.zeros((number, 3), np.uint8))
         try:
-            split_shots(pp.Shots(np.zeros((number, 3), np.uint8)), held_out, 0, dependence)
+            split_shots(data, default(number) if held_out is None else held_out, 0, dependence)
         except pp.InputError as error:
-            return "".join(re.findall(found, str(error)))
+            return str(error).rpartition("needed; ")[2]
         return "accepted"
 
-    fewest = int(attempt(60, 0.5, "give at least ([0-9]+) shots"))
-    for number in (fewest, 2 * fewest):
-        fraction = attempt(number, 0.1, "held_out = ([0-9.]+)$")
-        assert attempt(number, float(fraction)) == "accepted"
+    (found,) = re.findall("^give at least ([0-9]+) shots$", attempt(60))
+    fewest = int(found)
+    assert attempt(fewest - blocks.length) == attempt(60)
+    assert attempt(60, 0.1) == attempt(60) + ", and omit --held-out"
+    assert attempt(fewest, 0.1) == "omit --held-out"
+    assert attempt(fewest) == attempt(2 * fewest) == attempt(20 * fewest) == "accepted"
+
+
+def test_a_single_shot_is_refused_in_singular() -> None:
+    with refuses("array", "1 shot leaves 1 for training", "give at least 150 shots"):
+        split_shots(pp.Shots(np.zeros((1, 3), np.uint8)), 0.5, 0)

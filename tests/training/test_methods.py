@@ -321,3 +321,11 @@ def test_the_learning_rate_falls_exponentially() -> None:
     np.testing.assert_allclose(rates, 0.5 * 0.01 ** (np.arange(5) / 4), rtol=1e-12)
     assert decayed(0.5, 0.01, 0, 1) == 0.5
     assert decayed(0.5, 0.01, 1, 2) == pytest.approx(0.005)
+
+
+def test_the_method_chosen_by_size_takes_the_weight_decay_that_all_have() -> None:
+    for sites, kind in ((4, pp.ExactNaturalGradient), (40, pp.NaturalGradient), (400, pp.PCD)):
+        chosen = as_method({"weight_decay": 0.25}).for_size(sites, sites)
+        assert (type(chosen), chosen.model_dump()["weight_decay"]) == (kind, 0.25)
+        default = as_method("auto").for_size(sites, sites).model_dump()["weight_decay"]
+        assert default == kind().weight_decay

@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 from cyclopts import (
+    CoercionError,
     CycloptsError,
     Group,
     MissingArgumentError,
     UnknownCommandError,
     UnknownOptionError,
+    UnusedCliTokensError,
 )
 from pydantic import ValidationError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -14,13 +15,13 @@ from psiprune.cli.app import check_new, command_line, new_file, show
 from psiprune.cli.catalogue import COMMANDS, MASKS
 from psiprune.cli.help import Help
 from psiprune.cli.options import Int, Json, OutOption
+from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.experiments.settings import smallest_p_value
 from psiprune.io.paths import MASK, check_suffix
 
 if TYPE_CHECKING:
     import numpy as np
-    import xarray as xr
     from numpy.typing import NDArray
 
     from psiprune.rbm.masks import Mask
@@ -321,11 +322,15 @@ def forbid_command(
         others: control: exclude as many weights of each unit at random outside its cluster
         seed: random seed of --others
     """
+    from psiprune.rbm.clusters import find_clusters
     from psiprune.rbm.masks import exclude_clusters, exclude_matched_control
     from psiprune.rbm.serialization import load_rbm
 
     def make() -> Mask:
-        inside = _find_clusters(load_rbm(rbm), width, threshold)["inside"].values
+        model = load_rbm(rbm)
+        inside = find_clusters(model, width=width, threshold=threshold)["inside"].values
+        if (least := smallest_p_value(model.visible, width)) > threshold:
+            raise InputError(f"--threshold: {_none_found(model, width, least, threshold)}")
         return exclude_matched_control(inside, seed) if others else exclude_clusters(inside)
 
     _write(out, json, make)
@@ -356,6 +361,7 @@ def clusters_command(
         pruned: treat missing weights as zeros that the random orders may move; for a mask found by
             pruning
     """
+    from psiprune.rbm.clusters import find_clusters
     from psiprune.rbm.model import RBM
     from psiprune.rbm.serialization import load_rbm
     from psiprune.reporting.metric_tables import clusters_numbers, clusters_text
@@ -366,7 +372,11 @@ def clusters_command(
     files = [] if out is None else [out.with_suffix(suffix) for suffix in (".png", ".svg")]
     for file in files:
         check_new(file)
-    clusters = _find_clusters(model, width, threshold, permutations=permutations, seed=seed)
+    clusters = find_clusters(
+        model, width=width, threshold=threshold, permutations=permutations, seed=seed
+    )
+    if (least := smallest_p_value(model.visible, width)) > threshold:
+        tell(f"psiprune: note: {_none_found(model, width, least, threshold)}")
     if files:
         from psiprune.reporting.figures import save_figure
         from psiprune.reporting.weights_figure import clusters_figure
@@ -380,18 +390,13 @@ def clusters_command(
     show(numbers, "\n".join([clusters_text(clusters), *([""] if names else []), *names]), json)
 
 
-def _find_clusters(rbm: RBM, width: int, threshold: float, **options: int) -> xr.Dataset:
-    """Find clusters; raise InputError where none could be significant, whatever the weights."""
-    from psiprune.rbm.clusters import find_clusters
-
-    clusters = find_clusters(rbm, width=width, threshold=threshold, **options)
-    if (least := smallest_p_value(rbm.visible, width)) > threshold:
-        raise InputError(
-            f"--threshold: with {rbm.visible} sites no cluster of {width} can have a p-value below "
-            f"{least:.2g}, so none would be found at {threshold:g}; give at least {least:.2g}, or "
-            "1 to accept the strongest window of every unit"
-        )
-    return clusters
+def _none_found(rbm: RBM, width: int, least: float, threshold: float) -> str:
+    """Say why no window can be a cluster, whatever the weights, and what to do."""
+    return (
+        f"with {rbm.visible} sites no cluster of {width} can have a p-value below {least:.2g}, so "
+        f"none is found at {threshold:g}; give --threshold {math.ceil(100 * least) / 100:g}, or 1 "
+        "to accept the strongest window of every unit"
+    )
 
 
 class _Sites(TypedDict):

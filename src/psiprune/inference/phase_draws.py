@@ -61,7 +61,7 @@ def fidelity(rbm: PhaseRBM, other: PhaseRBM) -> float:
 def fidelity_by_draws(
     rbm: PhaseRBM, other: PhaseRBM | MPS, draws: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return |<psi|other>|^2 and its standard error, from as many draws of each state.
+    """Return `|<psi|other>|^2` and its standard error, from as many draws of each state.
 
     With u + i d = 2 log(other / psi), norms included, the overlap is the mean of
     exp(i d / 2) / cosh(u / 2) over draws of both: no term exceeds 1.
@@ -109,7 +109,7 @@ def log_psi(state: PhaseRBM | MPS, bits: Bits) -> Complex128:
 
 
 def mean_by_draws(rbm: PhaseRBM, operator: Hamiltonian, bits: Bits) -> tuple[float, float]:
-    """Return <psi|O|psi> and its standard error, from independent draws of p [draw, site].
+    """Return `<psi|O|psi>` and its standard error, from independent draws of p [draw, site].
 
     The mean of sum_f conj(psi(v xor f) / psi(v)) <v xor f|O|v>, over the flips f of the strings.
 

@@ -73,7 +73,7 @@ class PauliObservable:
         return local_energies(rbm, bits, self._real)
 
     def exact(self, prob: Float64) -> float:
-        """Return <psi|O|psi> for psi = sqrt(p), p [2^N]."""
+        """Return `<psi|O|psi>` for psi = sqrt(p), p [2^N]."""
         psi = np.sqrt(prob)
         return 0.0 if self._real is None else float(psi @ self._real.apply_hamiltonian(psi))
 

@@ -35,7 +35,7 @@ class PhaseReport(NamedTuple):
     """Comparison of a `PhaseRBM` with a state, exact up to 20 sites.
 
     Attributes:
-        fidelity: |<psi|state>|^2.
+        fidelity: `|<psi|state>|^2`.
         kl: KL(|state|^2 || |psi|^2) of outcomes in Z, in nats.
         entropy: (of the RBM, of the state), the entanglement entropy of the first N // 2 sites with
             the others, in nats; None above 20 sites.

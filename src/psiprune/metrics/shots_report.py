@@ -92,10 +92,10 @@ class ShotsReport:
         product_log_likelihood: the same of a product model (independent bits) with the means of
             these shots, as a baseline.
         log_likelihood_gain: log_likelihood - product_log_likelihood, shot by shot.
-        abs_magnetization_roe: relative error of <|m|> with its confidence interval, Eq. (6) of the
-            paper with the shots as the reference. The floor is what a perfect model would show on
-            average, with the noise of as many draws and as many shots.
-        magnetization, abs_magnetization: <m> and <|m|>, m = sum_i Z_i / N.
+        abs_magnetization_roe: relative error of `<|m|>` with its confidence interval, Eq. (6) of
+            the paper with the shots as the reference. The floor is what a perfect model would show
+            on average, with the noise of as many draws and as many shots.
+        magnetization, abs_magnetization: `<m>` and `<|m|>`, m = sum_i Z_i / N.
         neighbours: <Z_i Z_{i+1}>, mean over the bonds; NaN for one site.
         correlation: C(d) = <Z_i Z_j> - <Z_i><Z_j> from site i = N/2 to j = N/2 + d, [distance].
         training_excess: estimated upward bias of the log-likelihood if the RBM was trained on these

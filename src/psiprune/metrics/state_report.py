@@ -36,7 +36,7 @@ class Report:
 
     Attributes:
         kl: D(q || p) = sum_v q log(q / p) in nats, q the reference (paper, Eq. 3).
-        fidelity: |<psi|Psi>|^2 = (sum_v sqrt(p q))^2 (Eq. 4).
+        fidelity: `|<psi|Psi>|^2` = (sum_v sqrt(p q))^2 (Eq. 4).
         energy_roe, abs_magnetization_roe: relative observable error with its confidence interval,
             the larger of |O_ref - (O -/+ 2.576 error)| / |O_ref| (Eq. 6).
         energy_bias, abs_magnetization_bias: the same without the interval, |O_ref - O| / |O_ref|.

@@ -68,8 +68,9 @@ def pretraining_mask(
 def snip(rbm: RBM, shots: ShotsLike) -> Float64:
     """Return |W_ji dL/dW_ji|, L the mean log-likelihood of the shots, [hidden, visible].
 
-    The first-order change of L when the weight is removed; dL/dW_ji = <v_i h_j>_data -
-    <v_i h_j>_model exactly. Lee, Ajanthan & Torr, ICLR 2019, arXiv 1810.02340.
+    The first-order change of L when the weight is removed, with the exact gradient
+    `dL/dW_ji = <v_i h_j>_data - <v_i h_j>_model`.
+    Lee, Ajanthan & Torr, ICLR 2019, arXiv 1810.02340.
 
     Raises:
         InputError: the shots do not have the RBM's sites or carry readout errors, or both layers

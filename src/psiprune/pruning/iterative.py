@@ -292,7 +292,7 @@ def tuning_of(
         return None
     method = as_method(fine_tune, fine_tuning=rewind is None)
     if rewind is not None and isinstance(method, MethodBySize):
-        method = MethodBySize(epochs=method.epochs)
+        method = MethodBySize(epochs=method.epochs, weight_decay=method.weight_decay)
     weights = rbm.number_of_weights
     sized = method.for_size(rbm.visible, rbm.hidden, readout=readout, weights=weights)
     return with_symmetry_of(sized, rbm)

@@ -90,9 +90,9 @@ def correlation_mask(
     """Return a mask that links each hidden unit to the sites most correlated with its own.
 
     Unit j belongs to site s = floor((j + 1/2) N / N_h), and has the `links` sites i, among them s
-    itself, of the largest |C_si|, C_si = (<z_s z_i> - <z_s><z_i>) / (sigma_s sigma_i) over the
-    shots. No positions are needed. Where these links do not connect all units, those of the largest
-    |C_si| that do so are added.
+    itself, of the largest |C_si|, `C_si = (<z_s z_i> - <z_s><z_i>) / (sigma_s sigma_i)`
+    over the shots. No positions are needed. Where these links do not connect all units, those of
+    the largest |C_si| that do so are added.
 
     Args:
         shots: N sites, measured in the Z basis.

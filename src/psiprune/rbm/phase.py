@@ -174,7 +174,7 @@ class PhaseRBM:
         return ((drawn[:, None] >> np.arange(self.visible)) & 1).astype(np.uint8)
 
     def expectation(self, operator: Hamiltonian) -> float:
-        """Return <psi|O|psi> of a sum of Pauli strings in any bases, exactly; up to 20 sites.
+        """Return `<psi|O|psi>` of a sum of Pauli strings in any bases, exactly; up to 20 sites.
 
         Raises:
             InputError: the operator has another number of sites, or there are more than 20.
@@ -182,7 +182,7 @@ class PhaseRBM:
         return expectation(self.vector, operator)
 
     def fidelity(self, other: PhaseRBM | MPS | ArrayLike) -> float:
-        """Return |<psi|other>|^2 with another state, or with its amplitudes [2^N]; up to 20 sites.
+        """Return `|<psi|other>|^2` with another state or its amplitudes [2^N]; up to 20 sites.
 
         Amplitudes are normalised first.
 

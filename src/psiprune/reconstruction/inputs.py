@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
+from psiprune.core.text import counted
 from psiprune.data.dependence import INDEPENDENT, Blocks, Dependence
 from psiprune.data.shots import Shots, join_shots
 from psiprune.metrics.bits_observable import BitsObservable
@@ -103,10 +105,7 @@ def split_shots(
         InputError: a part would have fewer than 30 independent shots.
     """
     total, blocks = len(shots), INDEPENDENT if dependence is None else dependence.blocks
-    number = math.ceil(total / blocks.length)
-    held = round(held_out * number)
-    second = 2 * held // 5
-    sizes = {"training": number - held, "validation": second, "test": held - second}
+    sizes = _sizes(math.ceil(total / blocks.length), held_out)
     independent = ""
     if blocks.length > 1:
         independent = f", which count as {blocks.effective(total):.0f} independent ones,"
@@ -114,9 +113,9 @@ def split_shots(
         effective = blocks.effective(size * blocks.length)
         if effective < MIN_SHOTS:
             raise InputError(
-                f"{shots.source}: {total} shots{independent} leave {effective:.0f} for {name} with "
-                f"held_out = {held_out:g}, but at least {MIN_SHOTS} are needed; "
-                f"{_way_out(total, blocks)}"
+                f"{shots.source}: {counted(total, 'shot')}{independent} leave{'s' * (total == 1)} "
+                f"{effective:.0f} for {name} with a fraction of {held_out:g} held out, but at "
+                f"least {MIN_SHOTS} are needed; {_way_out(total, blocks, held_out)}"
             )
     by_block = np.repeat(np.arange(3, dtype=np.uint8), list(sizes.values()))
     by_block = generator_for(seed, Stream.SHOTS_SPLIT).permutation(by_block)
@@ -135,14 +134,27 @@ def split_shots(
     return Split(training, validation, test, part)
 
 
-def _way_out(total: int, blocks: Blocks) -> str:
-    """Say which fraction leaves enough independent shots in all parts, or how many shots would."""
-    least = math.ceil(MIN_SHOTS * blocks.inefficiency / blocks.length)  # blocks of a part
-    held = math.ceil(5 * least / 2)  # two fifths of these are validation
-    number = math.ceil(total / blocks.length)
-    if number >= held + least:
-        return f"give more shots or held_out = {math.ceil(1000 * held / number) / 1000:g}"
-    return f"give at least {(held + least) * blocks.length} shots"
+def _sizes(number: int, held_out: float) -> dict[str, int]:
+    """Return how many blocks are for training, validation and the test."""
+    held = round(held_out * number)
+    second = 2 * held // 5
+    return {"training": number - held, "validation": second, "test": held - second}
+
+
+def _way_out(total: int, blocks: Blocks, held_out: float) -> str:
+    """Say that the default fraction suffices, or how many shots it takes."""
+    default = ReconstructSettings().held_out_of
+
+    def suffices(number: int) -> bool:
+        sizes = _sizes(number, default(number * blocks.length))
+        return blocks.effective(min(sizes.values()) * blocks.length) >= MIN_SHOTS
+
+    fewest = next(n for n in count(math.ceil(total / blocks.length)) if suffices(n))
+    needed = fewest * blocks.length
+    omit = "" if held_out == default(total) else "omit --held-out"
+    if omit and needed - blocks.length < total:
+        return omit
+    return f"give at least {needed} shots{omit and f', and {omit}'}"
 
 
 def dependence_attributes(dependence: Dependence) -> dict[str, str | int | float]:

@@ -16,7 +16,7 @@ _DENSE = 64
 
 
 class Lowest(NamedTuple):
-    """The lowest state; of even parity, <prod X_i> = +1, where H commutes with prod X_i.
+    """The lowest state; of even parity, `<prod X_i>` = +1, where H commutes with prod X_i.
 
     Attributes:
         energy: E_0.

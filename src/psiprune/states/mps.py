@@ -129,7 +129,7 @@ class MPS:
         return 2 * free if self.is_complex else free
 
     def log_prob(self, bits: ShotsLike) -> NDArray[np.float64]:
-        """Return ln |<bits|psi>|^2 of each shot, shape [shot]; -inf where it is 0.
+        """Return `ln |<bits|psi>|^2` of each shot, shape [shot]; -inf where it is 0.
 
         Raises:
             InputError: the bits are not zeros and ones, have another number of sites, or are shots
@@ -194,7 +194,7 @@ class MPS:
         return self.correlations()[a, a:] - z[a] * z[a:]
 
     def expectation(self, operator: Hamiltonian) -> float:
-        """Return <operator> of a sum of Pauli strings, exactly.
+        """Return `<operator>` of a sum of Pauli strings, exactly.
 
         A string with an odd number of Y is imaginary, so its mean is 0 if the state is real.
 

@@ -62,7 +62,7 @@ class QMCSample(NamedTuple):
         projection: M, number of terms on either side of the shots.
         thin: number of sweeps from a shot to the next one.
         autocorrelation_time: the longer one of m^2 and the energy, 1 + 2 sum_t rho(t), in sweeps.
-        halved, halved_error: relative change of <m^2> at half the projection. Errors of the shots
+        halved, halved_error: relative change of `<m^2>` at half the projection. Errors of the shots
             are about the square of it, as they fall exponentially with the projection.
     """
 
@@ -97,7 +97,7 @@ def quantum_monte_carlo(
         shots: number of shots.
         seed: of the four chains.
         projection: M, number of terms on either side of the shots. By default that of an imaginary
-            time of 1 / max h_i, doubled until <m^2> changes by less than 5 % and the number of
+            time of 1 / max h_i, doubled until `<m^2>` changes by less than 5 % and the number of
             satisfied bonds by less than 0.5 % where it is halved, and then once more.
         progress: show a progress bar with the time left, in terminals and notebooks.
 

@@ -263,11 +263,11 @@ class Rydberg(SpinModel):
 
 
 class TFIM2D(SpinModel):
-    """H = -J sum_<ij> Z_i Z_j - h sum_i X_i on a lattice in snake order, or at given positions.
+    """`H = -J sum_<ij> Z_i Z_j - h sum_i X_i` on a lattice in snake order, or at given positions.
 
     Site `width` x + y is at row y of column x; every other column is numbered downwards, so that
-    sites in a row are neighbours. A cylinder closes each column to a ring. Pairs <ij> are those at
-    most `reach` times the smallest distance apart.
+    sites in a row are neighbours. A cylinder closes each column to a ring. Pairs `<ij>` are those
+    at most `reach` times the smallest distance apart.
 
     Examples:
         >>> TFIM2D(length=2, width=2).site(1, 0)

@@ -32,7 +32,7 @@ class TFIM(Settings):
     """Transverse-field Ising chain H = -J sum Z_i Z_{i+1} - h sum X_i with open ends.
 
     Energies are totals, in the units of J and h. "The ground state" is always the one of even
-    parity, <prod X_i> = +1. It is unique and, as h > 0, its amplitudes are positive for either
+    parity, `<prod X_i>` = +1. It is unique and, as h > 0, its amplitudes are positive for either
     sign of J; below h = |J| the lowest odd state lies only about (h/J)^N above it.
 
     Examples:

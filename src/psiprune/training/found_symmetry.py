@@ -34,9 +34,9 @@ def find_symmetry(
         T^2 <= 2 p,
 
     as by Akaike's criterion, and no single average contradicts it by 5 standard errors
-    (`contradicted_symmetry`). The averages are those that an RBM fits, <s_j v_i> of its weights,
-    <v_i> and <s_j>, with s_j = p(h_j = 1 | v) of untrained local weights. A symmetry can be broken
-    by less than the shots show.
+    (`contradicted_symmetry`). The averages are those that an RBM fits, `<s_j v_i>` of its weights,
+    `<v_i>` and `<s_j>`, with s_j = p(h_j = 1 | v) of untrained local weights. A symmetry can be
+    broken by less than the shots show.
 
     Args:
         shots: Shots, bits [shot, site] or counts {"0101": 12}; sites numbered along the chain.

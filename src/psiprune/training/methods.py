@@ -16,6 +16,7 @@ from psiprune.training.exact_natural_gradient import ExactNaturalGradient
 from psiprune.training.method import (
     NAMES,
     SYMMETRY,
+    WEIGHT_DECAY,
     Method,
     SymmetryChoice,
     number_of_parameters,
@@ -40,6 +41,7 @@ class MethodBySize(Settings):
         default=None, ge=0, description="steps or passes (default: that of the method)"
     )
     symmetry: SymmetryChoice | None = Field(default=None, description=SYMMETRY)
+    weight_decay: float | None = Field(default=None, ge=0, description=WEIGHT_DECAY)
     #: One line for `--help`.
     SUMMARY: ClassVar[str] = "the best method for the size of the RBM"
     #: Whether `for_size` returns a method with its defaults for fine-tuning.
@@ -179,7 +181,7 @@ def no_such_field(field: str, name: str | None) -> str:
     elif others:
         hint = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
         if name == "auto":
-            hint += f", so name the method, such as method {others[-1]}"
+            hint += f", so name the method, such as --method {others[0]}"
     else:
         hint = ""
     chosen = {

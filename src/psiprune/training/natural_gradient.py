@@ -148,17 +148,17 @@ class NaturalGradient(Method):
     """Natural gradient with model averages over persistent Markov chains.
 
     A step is theta += rate (F + lambda 1)^-1 g. With s = d log p~ / d theta, g averages
-    <s>_data - <s>_model over this and earlier steps, with weights (1 - 4 rate)^age. <s>_data is
+    `<s>_data - <s>_model` over this and earlier steps, with weights (1 - 4 rate)^age. `<s>_data` is
     over a part of the shots, the next one in each step: twice as many as chains, or a tenth of all.
-    <s>_model is over persistent chains, after each third of the `steps` Gibbs steps that they take;
-    a third begins with a global flip or none.
+    `<s>_model` is over persistent chains, after each third of the `steps` Gibbs steps that they
+    take; a third begins with a global flip or none.
 
     F = Cov_model(s) over the same chains (Amari, Neural Comput. 10, 251 (1998)) is reused until the
     distribution has changed. Where it has few parameters (`natural_metric.forms_fisher`) it is
     factorised, else conjugate gradients find the step without forming it. A step is shortened where
     sqrt(step.F.step) would exceed 0.3.
 
-    With readout errors <s>_data is over chains of the true bits given the records, one for each
+    With readout errors `<s>_data` is over chains of the true bits given the records, one for each
     shot, which advance in the steps that use it, and F is that of the records
     (`psiprune.inference.observed_fisher`): steps are longer where the errors hide much. The noise
     of the chains adds up to about rate/2 * parameters / (2 chains) to the KL; the decaying rate

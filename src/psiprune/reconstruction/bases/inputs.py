@@ -62,8 +62,8 @@ def split_each_basis(shots: Shots, held_out: float, seed: int) -> Split:
         if size < MIN_SHOTS:
             raise InputError(
                 f"{shots.source}: {len(shots)} shots in {len(shots.bases)} bases leave {size} for "
-                f"{name} with held_out = {held_out:g}, but at least {MIN_SHOTS} are needed; give "
-                "more shots in each basis, or a larger held_out"
+                f"{name} with a fraction of {held_out:g} held out, but at least {MIN_SHOTS} are "
+                "needed; give more shots in each basis, or a larger --held-out"
             )
     training, validation, test = (shots.take(part == k) for k in range(3))
     return Split(training, validation, test, part)
