@@ -78,7 +78,8 @@ def train_phases(
         steps done, `log_likelihood` in nats per shot, whether it `converged` (0 or 1), the number
         of `starts` and of those that are `equally_likely`, within 2 nats on all shots, and their
         fidelity `agreement`, see `agreement_of`, and `mirror`, the fidelity with the most different
-        equally likely mirror image (`psiprune.training.mirror_images`), 1 if none is. Above 16
+        equally likely mirror image (`psiprune.training.mirror_images`), 1 if none is; and
+        `readout` and `readout_sha256`, the readout errors of the shots, if any. Above 16
         sites it holds the standard error `log_likelihood_error`, too, no `mirror`, and fits are
         equally likely within half as many nats as there are parameters.
 
@@ -158,8 +159,10 @@ def training_provenance(
 ) -> dict[str, str | int | float]:
     """Return what is recorded of fits, the likeliest first; see `train_phases`."""
     best = fits[0]
-    image = likely_image(best.rbm.vector, best.data, EQUAL_NATS)
+    image, readout = likely_image(best.rbm.vector, best.data, EQUAL_NATS), best.data.readout
+    through = {} if readout is None else {"readout": str(readout), "readout_sha256": readout.digest}
     return {
+        **through,
         "training_shots": int(best.data.shots.sum()),
         "bases": len(best.data.bases),
         "seed": seed,
