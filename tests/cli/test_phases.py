@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,8 @@ def test_identifiability_prints_what_python_finds(folder: Path) -> None:
     assert found["agreement"] == pytest.approx(expected.agreement)
     assert found["suggested"] == pytest.approx(dict(expected.suggested))
     assert [each["basis"] for each in found["bases"]] == [*shots.bases]
+    through = json_of(tiny.call(*command, "--readout=0.001,0.002", "--json"))
+    assert through["infidelity"] > found["infidelity"]  # misread shots tell less
     text = text_of(tiny.call(*command))
     assert str(expected) in text
     assert text.rstrip().endswith(f"next: psiprune reconstruct {folder}/shots.nc")
@@ -154,6 +157,33 @@ def test_prune_writes_the_levels_of_prune_phases_and_resumes(folder: Path, tmp_p
     assert (out / "level-02.nc").read_bytes() == before
     for what in (out, folder / "rbm.nc"):
         assert tiny.call("info", what).status == 0
+
+
+def test_readout_errors_of_the_training_are_asked_for(folder: Path, tmp_path: Path) -> None:
+    rates, raw = "0.03,0.08", folder / "shots.nc"
+    made = tmp_path / "misread.nc"
+    how = ("--hidden=2", "--starts=1", "--epochs=3", "--readout", rates)
+    tiny.call("train", raw, "--out", made, *how)
+    assert "readout_sha256" in pp.load_phase_rbm(made).provenance
+    prune = ("prune", made, raw, "--levels=1", "--no-fine-tune", "--out")
+    for command in ((*prune, tmp_path / "a"), ("evaluate", made, raw)):
+        outcome = tiny.call(*command)
+        assert "trained through readout errors, but" in outcome.err
+        again = (*command[:-1], tmp_path / "b") if command[0] == "prune" else command
+        outcome = tiny.call(*again, "--readout", rates)
+        assert outcome.status == 0
+        assert "warning" not in outcome.err
+    record = replace(pp.read_shots(raw), readout=pp.read_readout(rates, sites=3))
+    fits = held_out_by_basis(pp.load_phase_rbm(made), record)
+    found = json_of(tiny.call("evaluate", made, raw, "--readout", rates, "--json"))
+    assert found["bases"][1]["log_likelihood"] == pytest.approx(fits[1].log_likelihood)
+    likelihoods = [
+        json_of(tiny.call(*prune, tmp_path / "b", "--readout", rates, "--json")),
+        json_of(tiny.call(*prune, tmp_path / "a", "--json")),
+    ]
+    reached = [each["levels"][0]["log_likelihood"] for each in likelihoods]
+    assert reached[0] == pytest.approx(found["log_likelihood"])
+    assert abs(reached[1] - reached[0]) > 1e-3
 
 
 def test_sample_measures_the_state_of_an_rbm(folder: Path, tmp_path: Path) -> None:
@@ -216,6 +246,7 @@ def test_above_twenty_sites_numbers_come_with_errors(
             ["--train", 7, "omit it", "--config"],
         ),
         ("evaluate {in}/rbm.nc {in}/state.nc --draws 100", ["--draws", "exactly"]),
+        ("evaluate {in}/rbm.nc {in}/state.nc --readout 0.01,0.01", ["--readout", "state"]),
         ("evaluate {in}/rbm.nc {in}/z.nc --observable X0", ["--observable", "shots"]),
         ("prune {in}/rbm.nc {in}/shots.nc --out {out} --folds 5", ["--folds", "rbm.nc"]),
         (

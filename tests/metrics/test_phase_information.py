@@ -87,7 +87,7 @@ def test_the_basis_that_tells_two_states_apart() -> None:
         pp.PhaseRBM(pair, pp.RBM(np.zeros((1, 2)), np.full(2, sign * np.pi / 2), np.zeros(1)))
         for sign in (1, -1)
     )
-    found = distinguishing_bases(one, other, candidate_bases(2), count=3)
+    found = distinguishing_bases(one.vector, other.vector, candidate_bases(2), count=3)
     assert {basis for basis, _ in found[:2]} == {"XY", "YX"}
     assert found[1][1] > 1
     assert found[2][1] == pytest.approx(0, abs=1e-4)

@@ -425,12 +425,22 @@ def test_fits_that_disagree(
 ) -> None:
     found = finished(folder / "run")
     changed = {"equally_likely": equal, "agreement": agreement, "distinguishing": "XXZ XYZ"}
+    assert found.dataset.attrs["mirror"] == 1.0
     found.dataset.attrs.update(changed)
     assert found.verdict == verdict
     assert not found.summary.cause
     [step] = found.summary.steps
     assert advice in step.reason
     assert ("--starts 16" in step.command) == (verdict == "undecided")
+
+
+def test_a_mirror_image_as_likely_is_not_trusted_though_all_fits_agree(folder: Path) -> None:
+    found = finished(folder / "run")
+    assert found.dataset.attrs["agreement"] > 0.9
+    changed = {"agreement": 0.04, "mirror": 0.04, "distinguishing": "ZZY"}
+    found.dataset.attrs.update(changed)
+    assert found.verdict == "not trusted"
+    assert "measure in ZZY too" in found.summary.steps[0].reason
 
 
 def test_a_basis_with_one_shot_is_in_the_training_set() -> None:

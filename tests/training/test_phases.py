@@ -23,6 +23,8 @@ from psiprune.rbm.phase_likelihood import (
     to_parameters,
 )
 from psiprune.states.basis_rotation import rotate
+from psiprune.training import phases
+from psiprune.training.mirror_images import Image
 from psiprune.training.natural_phase import PhaseState, fit_phases, step
 from psiprune.training.phase_starts import PhaseUnits, new_phase_rbm
 from psiprune.training.phases import agreement_of, equally_likely, train_phases
@@ -215,7 +217,7 @@ def test_bases_that_leave_phases_open_are_warned_of() -> None:
         "YY": [[0, 0], [0, 1], [1, 0], [1, 1]] * 100,
     }
     shots = shots_in({name: np.array(rows, np.uint8) for name, rows in bits.items()})
-    with pytest.warns(TrainingWarning, match="equally well, but are different states"):
+    with pytest.warns(TrainingWarning, match="mirror image of the state"):
         trained = train_phases(shots, seed=0, starts=6)
     assert float(trained.provenance["agreement"]) < 0.9
     assert "do not determine the phases" in str(trained.provenance["training_warnings"])
@@ -275,20 +277,35 @@ def test_fits_far_below_the_best_are_not_equally_likely() -> None:
     assert equally_likely(fits) == fits[:2]
 
 
-def test_agreement_is_that_of_equal_fits_or_of_the_nearest_other() -> None:
+def test_agreement_is_that_of_equal_fits_or_of_the_nearest_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     data = basis_frequencies({"ZZ": zeros(2), "XY": zeros(2)})._replace(shots=np.array([500, 500]))
     near, far = random_phase_rbm(2, 1, 1), random_phase_rbm(2, 3, 3)
     far_fidelity = near.fidelity(far)
-    assert far_fidelity < 0.99
+    assert 0.4 < far_fidelity < 0.9
 
     def agreement(*found: tuple[pp.PhaseRBM, float]) -> float:
         return agreement_of([PhaseState(data, 0, rbm, log_likelihood=v) for rbm, v in found])
 
     equal, below = -1.0005, -2.0
-    assert agreement((near, -1.0), (near, equal), (far, equal)) == pytest.approx(far_fidelity)
-    assert agreement((near, -1.0), (near, equal), (far, below)) == pytest.approx(1.0)
-    assert agreement((near, -1.0), (far, below), (near, below)) == pytest.approx(1.0)
+    agree, apart = ((near, -1.0), (near, equal)), ((near, -1.0), (far, equal))
+    alone = (near, -1.0), (far, below), (near, below)
+    monkeypatch.setattr(phases, "likely_image", lambda *_: None)
+    assert agreement(*agree, (far, equal)) == pytest.approx(far_fidelity)
+    assert agreement(*agree, (far, below)) == pytest.approx(1.0)
+    assert agreement(*alone) == pytest.approx(1.0)
     assert np.isnan(agreement((near, -1.0)))
+    for fidelity in (0.3, 0.95, 1.0):
+        image = Image(near.vector, fidelity)
+        monkeypatch.setattr(phases, "likely_image", lambda *_, found=image: found)
+        assert agreement(*agree) == pytest.approx(fidelity)
+        assert agreement(*apart) == pytest.approx(min(fidelity, far_fidelity))
+        assert agreement(*alone) == pytest.approx(fidelity)
+        only = agreement((near, -1.0))
+        assert only == fidelity if fidelity < 0.9 else np.isnan(only)
+    # An image that is the state itself does not stand in for another fit.
+    assert agreement((near, -1.0), (far, below)) == pytest.approx(far_fidelity)
 
 
 def test_two_sites_in_bases_that_leave_a_sign_open() -> None:

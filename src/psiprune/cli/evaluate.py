@@ -50,8 +50,8 @@ def evaluate_command(
     if kind_of(rbm) == "phase_rbm":
         from psiprune.cli.phases import evaluate_phase_rbm
 
-        others = {"--draws": measure, "--readout": readout, "--cut": cut or None}
-        evaluate_phase_rbm(rbm, reference, observable, others, json)
+        others = {"--draws": measure, "--cut": cut or None}
+        evaluate_phase_rbm(rbm, reference, observable, readout, others, json)
         return
     draws = (measure or MeasureSettings()).draws
     machine, kind = load_rbm(rbm), kind_of(reference)

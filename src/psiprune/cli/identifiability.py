@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from psiprune.cli.app import command_line, show
-from psiprune.cli.options import Int, Json
+from psiprune.cli.app import Flat, command_line, show
+from psiprune.cli.options import Int, Json, ReadoutOptions, with_readout
 from psiprune.training.phases import EPOCHS, STARTS
 
 
@@ -19,6 +20,7 @@ def identifiability_command(
     epochs: Int = EPOCHS,
     held_out: float = 0.2,
     seed: Int = 0,
+    readout: Annotated[ReadoutOptions | None, Flat] = None,
     json: Json = False,
 ) -> None:
     """Find out whether shots in several bases determine a state, and which bases would help.
@@ -36,10 +38,11 @@ def identifiability_command(
         seed: random seed of the initial weights and of the split
     """
     from psiprune.data.shots import read_shots
+    from psiprune.reconstruction.command import readout_options
     from psiprune.reconstruction.identifiability import identifiability
 
     found = identifiability(
-        read_shots(shots),
+        with_readout(read_shots(shots), readout),
         hidden=hidden,
         phase_hidden=phase_hidden,
         starts=starts,
@@ -47,6 +50,7 @@ def identifiability_command(
         held_out=held_out,
         seed=seed,
     )
+    again = [] if readout is None else readout_options(readout.model_dump(exclude_defaults=True))
     numbers = {
         "determined": found.determined,
         "agreement": found.agreement,
@@ -57,9 +61,9 @@ def identifiability_command(
         "suggested": dict(found.suggested),
         "distinguishing": dict(found.distinguishing),
     }
-    text, command = str(found), command_line("reconstruct", shots)
+    text, command = str(found), command_line("reconstruct", shots, *again)
     if not found.determined:
         bases = ", ".join(basis for basis, _ in found.distinguishing or found.suggested)
         text += f"\n\nmeasure in {bases} too, and repeat" if bases else ""
-        command = command_line("identifiability", "MORE_SHOTS")
+        command = command_line("identifiability", "MORE_SHOTS", *again)
     show(numbers, text, json, command)

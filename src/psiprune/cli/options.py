@@ -100,6 +100,13 @@ def with_readout(shots: Shots, options: ReadoutOptions | None) -> Shots:
     return replace(shots, readout=error)
 
 
+def readout_digest(options: ReadoutOptions | None, data: Shots) -> str | None:
+    """Return the digest of readout errors given by options; those of a file are in its own."""
+    if options is None or options.readout is None or data.readout is None:
+        return None
+    return data.readout.digest
+
+
 def with_method_options(function: Function) -> Function:
     """Let a command take the fields of all methods where its settings hold a method."""
     hints = get_type_hints(function, include_extras=True)

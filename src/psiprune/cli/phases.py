@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from psiprune.cli.app import chosen_settings, new_dataset, show
 from psiprune.cli.experiments import folder_of
+from psiprune.cli.options import ReadoutOptions, readout_digest, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
@@ -119,6 +120,7 @@ def evaluate_phase_rbm(
     rbm: Path,
     reference: Path,
     observables: tuple[str, ...],
+    readout: ReadoutOptions | None,
     others: Mapping[str, object],
     json: bool,
 ) -> None:
@@ -133,6 +135,8 @@ def evaluate_phase_rbm(
     _refuse(others, f"{rbm} is a state with phases, evaluated exactly or by 20,000 draws")
     machine = load_phase_rbm(rbm)
     if kind_of(reference) == "mps":
+        if readout is not None:
+            raise InputError("--readout: applies to shots, but the reference is a state; omit it")
         from psiprune.metrics.phase_report import evaluate_phases
         from psiprune.states.mps import load_mps
 
@@ -163,11 +167,14 @@ def evaluate_phase_rbm(
         return
     from psiprune.data.shots import read_shots
     from psiprune.metrics.phase_held_out import held_out_by_basis
+    from psiprune.metrics.rates_error import readout_warning
     from psiprune.reconstruction.identifiability import BASES
 
     if observables:
         raise InputError("--observable: is compared with a state, found shots; omit it")
-    shots = read_shots(reference)
+    shots = with_readout(read_shots(reference), readout)
+    if warning := readout_warning(machine, shots):
+        tell(f"psiprune: warning: {rbm}: {warning}")
     fits = held_out_by_basis(machine, shots)
     mean = sum(fit.log_likelihood * fit.shots for fit in fits) / len(shots)
     rows = [fit._asdict() for fit in fits]
@@ -247,6 +254,7 @@ def prune_phase_rbm(
     out: Path,
     pruning: PruneSettings,
     no_fine_tune: bool,
+    readout: ReadoutOptions | None,
     digests: Mapping[str, str],
     others: Mapping[str, object],
     json: bool,
@@ -265,6 +273,7 @@ def prune_phase_rbm(
     from psiprune.inference.phase_draws import fidelity
     from psiprune.io.run import open_run
     from psiprune.pruning import phases
+    from psiprune.pruning.iterative import check_readout
     from psiprune.pruning.schedule import truncate
     from psiprune.rbm.phase import load_phase_rbm
     from psiprune.training.exact_natural_gradient import ExactNaturalGradient
@@ -277,12 +286,19 @@ def prune_phase_rbm(
         pruning = pruning.model_copy(update={"criterion": "surgeon"})
     phases.check_phase_criterion(pruning.criterion)
     dense = load_phase_rbm(rbm)
-    data = phase_data(read_shots(shots), dense)
+    record = with_readout(read_shots(shots), readout)
+    check_readout(dense, record)
+    data = phase_data(record, dense)
     pruning = truncate(pruning, dense.number_of_weights)
     epochs = 0 if no_fine_tune else phases.FINE_TUNING
     tuning = ExactNaturalGradient(epochs=epochs)
     fine_tune = None if no_fine_tune else tuning
-    settings = PathSettings(**dict[str, Any](digests), prune=pruning, fine_tune=fine_tune)
+    settings = PathSettings(
+        **dict[str, Any](digests),
+        readout_sha256=readout_digest(readout, record),
+        prune=pruning,
+        fine_tune=fine_tune,
+    )
     decays = phases.decays_of(None, epochs)
     steps = len(decays) * pruning.levels * epochs
 

@@ -13,6 +13,7 @@ from psiprune.cli.options import (
     Json,
     Observables,
     ReadoutOptions,
+    readout_digest,
     with_method_options,
     with_readout,
 )
@@ -131,11 +132,10 @@ def prune_command(
             "--rewind": rewind,
             "--folds": folds,
             "--state": state,
-            "--readout": readout,
             "--until": until,
         }
         files = digests(rbm=rbm, shots=shots)
-        prune_phase_rbm(rbm, shots, out, pruning, no_fine_tune, files, options, json)
+        prune_phase_rbm(rbm, shots, out, pruning, no_fine_tune, readout, files, options, json)
         return
     dense, data = load_inputs(rbm, shots, readout)
     check_readout(dense, data)
@@ -368,13 +368,6 @@ def chosen_tuning(
 def tuning_numbers(method: Method | None) -> dict[str, Any]:
     """Return the method of fine-tuning with every field for `--json`."""
     return {"fine_tune": None if method is None else method.model_dump()}
-
-
-def readout_digest(options: ReadoutOptions | None, data: Shots) -> str | None:
-    """Return the digest of readout errors given by options; those of a file are in its own."""
-    if options is None or options.readout is None or data.readout is None:
-        return None
-    return data.readout.digest
 
 
 def digests(**files: Path | None) -> dict[str, str]:

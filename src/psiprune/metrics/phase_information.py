@@ -29,8 +29,9 @@ from psiprune.inference.phase_fisher import (
     state_changes,
 )
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.rbm.phase_likelihood import recorded_probabilities
+from psiprune.states.basis_rotation import rotate
 
+Complex128 = NDArray[np.complex128]
 Float64 = NDArray[np.float64]
 #: Eigenvalues of S below this part of the largest belong to changes of parameters alone.
 _RANK = 1e-7
@@ -120,21 +121,22 @@ def suggested_bases(
 
 
 def distinguishing_bases(
-    one: PhaseRBM,
-    other: PhaseRBM,
+    one: Complex128,
+    other: Complex128,
     candidates: Sequence[str],
     count: int = 3,
     readout: ReadoutError | None = None,
 ) -> list[tuple[str, float]]:
-    """Return the bases whose outcomes tell two states apart best, each with nats per shot.
+    """Return the bases whose outcomes tell two states [2^N] apart best, with nats per shot.
 
     The nats are -log sum_x sqrt(q_1 q_2), the rate at which the error of a test between the states
     decreases with shots at least (Chernoff's bound at 1/2).
     """
     overlaps = []
     for basis in candidates:
+        probabilities = (np.abs(rotate(psi, [basis])[0]) ** 2 for psi in (one, other))
         first, second = (
-            np.sqrt(recorded_probabilities(state, basis, readout)) for state in (one, other)
+            np.sqrt(prob if readout is None else readout.apply(prob)) for prob in probabilities
         )
         overlaps.append(float(first @ second))
     order = np.argsort(overlaps, kind="stable")[:count]

@@ -21,6 +21,7 @@ from psiprune.inference.response import Curvature, linear_response
 from psiprune.metrics.corrected import STATE_OBSERVABLES
 from psiprune.metrics.observables import mean_bond, spins
 from psiprune.rbm.model import RBM
+from psiprune.rbm.phase import PhaseRBM
 from psiprune.states.tfim import midpoint
 
 Float64 = NDArray[np.float64]
@@ -78,12 +79,12 @@ def errors_from_rates(
     return {**dict(named), **dict(zip(sums, further, strict=True))}
 
 
-def trained_through(rbm: RBM, readout: ReadoutError) -> bool:
+def trained_through(rbm: RBM | PhaseRBM, readout: ReadoutError) -> bool:
     """Return whether an RBM was trained on shots with exactly these confusion matrices."""
     return rbm.provenance.get("readout_sha256") == readout.digest
 
 
-def readout_warning(rbm: RBM, shots: Shots) -> str:
+def readout_warning(rbm: RBM | PhaseRBM, shots: Shots) -> str:
     """Return why an RBM may not describe the true bits behind shots; empty if nothing is known.
 
     It was trained through readout errors and the shots carry none, or it is not known to be trained

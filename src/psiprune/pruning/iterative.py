@@ -24,6 +24,7 @@ from psiprune.pruning.optimal_brain_surgeon import prune_obs
 from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
+from psiprune.rbm.phase import PhaseRBM
 from psiprune.states.mps import MPS
 from psiprune.training.method import Method, Symmetry
 from psiprune.training.methods import MethodBySize, MethodLike, as_method
@@ -298,7 +299,7 @@ def tuning_of(
     return with_symmetry_of(sized, rbm)
 
 
-def check_readout(rbm: RBM, shots: Shots) -> None:
+def check_readout(rbm: RBM | PhaseRBM, shots: Shots) -> None:
     """Warn if an RBM would be fine-tuned through other readout errors than those of its training.
 
     Warns:

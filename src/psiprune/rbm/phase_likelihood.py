@@ -121,13 +121,23 @@ def log_likelihood(rbm: PhaseRBM, data: BasisFrequencies) -> tuple[float, Float6
 
 def log_likelihood_by_basis(rbm: PhaseRBM, data: BasisFrequencies) -> Float64:
     """Return the mean log-likelihood of the shots in each basis, in nats per shot, [basis]."""
+    return _by_basis(rbm.vector, data) * data.shots.sum() / data.shots
+
+
+def vector_log_likelihood(psi: NDArray[np.complex128], data: BasisFrequencies) -> float:
+    """Return L in nats per shot of a normalised state given by its amplitudes [2^N]."""
+    return float(_by_basis(psi, data).sum())
+
+
+def _by_basis(psi: NDArray[np.complex128], data: BasisFrequencies) -> Float64:
+    """Return what the shots in each basis contribute to L, [basis]."""
     total = np.zeros(len(data.bases))
     for first, bases in _pieces(data):
         rows = slice(*np.searchsorted(data.basis, [first, first + len(bases)]))
-        prob = _recorded(rotate(rbm.vector, bases), data.readout)
+        prob = _recorded(rotate(psi, bases), data.readout)
         logs = np.log(prob[data.basis[rows] - first, data.outcome[rows]])
         np.add.at(total, data.basis[rows], data.weight[rows] * logs)
-    return total * data.shots.sum() / data.shots
+    return total
 
 
 def recorded_probabilities(rbm: PhaseRBM, basis: str, readout: ReadoutError | None) -> Float64:

@@ -25,8 +25,8 @@ from psiprune.training.phases import (
     SAME_STATE,
     STARTS,
     agreement_of,
-    equally_likely,
     independent_fits,
+    rival_of,
 )
 
 #: Mean infidelity and deviation of held-out shots up to which a state counts as determined.
@@ -62,7 +62,8 @@ class Identifiability:
         suggested: bases that would lower it most, each with the infidelity then, for a tenth of the
             shots more in each, one after the other.
         distinguishing: bases that tell the likeliest and the most different of the equally likely
-            fits apart, with nats per shot; empty where these agree.
+            fits and mirror images (`psiprune.training.mirror_images`) apart, with nats per shot;
+            empty where these agree.
         rbm: the likeliest fit to the training part of the shots.
     """
 
@@ -95,7 +96,7 @@ class Identifiability:
         """Return the answer and all numbers as tables."""
         answer = "The shots determine the state" if self.determined else "Not determined"
         parts = [
-            f"{answer}: agreement {self.agreement:.4f} of equally likely fits, infidelity "
+            f"{answer}: agreement {self.agreement:.4f} of equally likely states, infidelity "
             f"{self.infidelity:.3g} to expect",
             _under("Fits", _FITS, self.fits),
             f"Held-out shots\n{table(BASES, [fit._asdict() for fit in self.held_out])}",
@@ -106,7 +107,7 @@ class Identifiability:
             ),
         ]
         if self.distinguishing:
-            title = "Bases that tell the equally likely fits apart"
+            title = "Bases that tell the equally likely states apart"
             parts.append(_under(title, _APART, self.distinguishing))
         return "\n\n".join(parts)
 
@@ -162,14 +163,16 @@ def identifiability(
         ((best.log_likelihood - fit.log_likelihood) * number, best.rbm.fidelity(fit.rbm))
         for fit in fits
     ]
-    other = min(equally_likely(fits), key=lambda fit: best.rbm.fidelity(fit.rbm))
+    rival = rival_of(fits)
     agreement = agreement_of(fits)
     data, candidates = best.data, candidate_bases(shots.sites)
     information = phase_information(best.rbm, data.bases, data.shots / number, data.readout)
     suggested = suggested_bases(best.rbm, information, number, candidates, readout=data.readout)
     distinguishing = []
-    if best.rbm.fidelity(other.rbm) < SAME_STATE:
-        distinguishing = distinguishing_bases(best.rbm, other.rbm, candidates, readout=data.readout)
+    if rival.fidelity < SAME_STATE:
+        distinguishing = distinguishing_bases(
+            best.rbm.vector, rival.vector, candidates, readout=data.readout
+        )
     return Identifiability(
         fits=tuple(compared),
         agreement=agreement,

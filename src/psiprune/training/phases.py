@@ -16,6 +16,7 @@ from psiprune.io.checkpoint import Checkpoints
 from psiprune.rbm.masks import Mask
 from psiprune.rbm.phase import PhaseRBM
 from psiprune.rbm.phase_likelihood import log_likelihood
+from psiprune.training.mirror_images import Image, likely_image
 from psiprune.training.natural_phase import Callback, PhaseState, fit_phases
 from psiprune.training.phase_starts import PhaseUnits, frequencies_for, new_phase_rbm
 from psiprune.training.sampled_phases import train_sampled
@@ -76,9 +77,11 @@ def train_phases(
         The likeliest state. Its provenance holds the seed, the number of shots and bases, the
         steps done, `log_likelihood` in nats per shot, whether it `converged` (0 or 1), the number
         of `starts` and of those that are `equally_likely`, within 2 nats on all shots, and their
-        fidelity `agreement`, see `agreement_of`. Above 16 sites it holds the standard error
-        `log_likelihood_error`, too, and fits are equally likely within half as many nats as there
-        are parameters.
+        fidelity `agreement`, see `agreement_of`, and `mirror`, the fidelity with the most different
+        equally likely mirror image (`psiprune.training.mirror_images`), 1 if none is; and
+        `readout` and `readout_sha256`, the readout errors of the shots, if any. Above 16
+        sites it holds the standard error `log_likelihood_error`, too, no `mirror`, and fits are
+        equally likely within half as many nats as there are parameters.
 
     Raises:
         InputError: the shots are in one basis alone, which does not determine phases, have readout
@@ -86,8 +89,9 @@ def train_phases(
             or a mask is invalid.
 
     Warns:
-        TrainingWarning: equally likely fits are different states, of a fidelity below 0.9: the
-            bases do not determine the phases. Or no other fit has found the likeliest state.
+        TrainingWarning: equally likely fits are different states, of a fidelity below 0.9, or the
+            state has an equally likely mirror image that is: the bases do not determine the
+            phases. Or no other fit has found the likeliest state.
 
     Examples:
         >>> import psiprune as pp
@@ -127,7 +131,14 @@ def train_phases(
     provenance = training_provenance(fits, seed, epochs)
     equal, agreement = equally_likely(fits), agreement_of(fits)
     if agreement < SAME_STATE:
-        if len(equal) > 1:
+        if float(provenance["mirror"]) < SAME_STATE:
+            problem = (
+                f"a mirror image of the state, its complex conjugate up to Pauli operators, "
+                f"describes the shots equally well, but is another state (fidelity "
+                f"{provenance['mirror']:.3f}): these bases do not determine the phases; "
+                "psiprune.identifiability names bases that would"
+            )
+        elif len(equal) > 1:
             problem = (
                 f"{len(equal)} of {len(fits)} fits describe the shots equally well, but are "
                 f"different states (least fidelity {agreement:.3f}): these bases do not determine "
@@ -148,7 +159,10 @@ def training_provenance(
 ) -> dict[str, str | int | float]:
     """Return what is recorded of fits, the likeliest first; see `train_phases`."""
     best = fits[0]
+    image, readout = likely_image(best.rbm.vector, best.data, EQUAL_NATS), best.data.readout
+    through = {} if readout is None else {"readout": str(readout), "readout_sha256": readout.digest}
     return {
+        **through,
         "training_shots": int(best.data.shots.sum()),
         "bases": len(best.data.bases),
         "seed": seed,
@@ -160,6 +174,7 @@ def training_provenance(
         "starts": len(fits),
         "equally_likely": len(equally_likely(fits)),
         "agreement": agreement_of(fits),
+        "mirror": 1.0 if image is None else image.fidelity,
     }
 
 
@@ -203,16 +218,28 @@ def equally_likely(fits: Sequence[PhaseState]) -> list[PhaseState]:
     return [fit for fit in fits if (best.log_likelihood - fit.log_likelihood) * shots < EQUAL_NATS]
 
 
+def rival_of(fits: Sequence[PhaseState]) -> Image:
+    """Return the most different of the equally likely fits and mirror images of the likeliest."""
+    psi = fits[0].rbm.vector
+    others = [Image(fit.rbm.vector, fits[0].rbm.fidelity(fit.rbm)) for fit in equally_likely(fits)]
+    image = likely_image(psi, fits[0].data, EQUAL_NATS)
+    return min(others if image is None else [*others, image], key=lambda each: each.fidelity)
+
+
 def agreement_of(fits: Sequence[PhaseState]) -> float:
-    """Return the least fidelity of the likeliest fit with those that are equally likely.
+    """Return the least fidelity of the likeliest fit with others and images as likely as it.
 
     If it is alone, the largest with another one, which may have ended a little lower; NaN for a
-    single fit.
+    single fit. A mirror image counts if it is another state, or further away than these.
     """
     best, *others = fits
     fidelities = [best.rbm.fidelity(fit.rbm) for fit in others]
     equal = len(equally_likely(fits)) - 1
-    return min(fidelities[:equal]) if equal else max(fidelities, default=float("nan"))
+    found = min(fidelities[:equal]) if equal else max(fidelities, default=float("nan"))
+    image = likely_image(best.rbm.vector, best.data, EQUAL_NATS)
+    if image is None or (image.fidelity >= SAME_STATE and not image.fidelity < found):
+        return found
+    return min([*fidelities[:equal], image.fidelity])
 
 
 def _check_units(start: PhaseRBM, units: PhaseUnits) -> None:

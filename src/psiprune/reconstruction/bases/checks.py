@@ -145,6 +145,12 @@ def _fits(dataset: xr.Dataset) -> Check:
     """Check that fits from independent starts that are equally likely are the same state."""
     attrs = dataset.attrs
     agreement, equal, starts = (attrs[name] for name in ("agreement", "equally_likely", "starts"))
+    if attrs["mirror"] < SAME_STATE:
+        found = (
+            f"the mirror image (complex conjugate up to Pauli operators) is as likely, fidelity "
+            f"{attrs['mirror']:.4f}"
+        )
+        return Check(FITS, "fail", _NAN, _NAN, found, _NAN)
     if equal > 1:
         found = f"{equal} of {starts} equally likely, least fidelity {agreement:.4f}"
         answer: Answer = "pass" if agreement >= SAME_STATE else "fail"

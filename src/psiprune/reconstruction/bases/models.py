@@ -22,9 +22,8 @@ from psiprune.training.natural_phase import PhaseState, fit_phases
 from psiprune.training.phase_starts import PhaseUnits, frequencies_for
 from psiprune.training.phases import (
     SAME_STATE,
-    agreement_of,
-    equally_likely,
     independent_fits,
+    rival_of,
     training_provenance,
 )
 
@@ -71,13 +70,14 @@ def _train(run: BasesRun, hidden: int, phase_hidden: int, checkpoints: Checkpoin
 
 
 def _told_apart(fits: list[PhaseState]) -> str:
-    """Name the bases that tell equally likely fits apart, "ZXX ZXY"; "" if they agree."""
-    best = fits[0].rbm
-    other = min((fit.rbm for fit in equally_likely(fits)), key=best.fidelity)
-    if agreement_of(fits) >= SAME_STATE or other is best:
+    """Name the bases that tell equally likely states apart, "ZXX ZXY"; "" if they agree."""
+    best, rival = fits[0], rival_of(fits)
+    if rival.fidelity >= SAME_STATE:
         return ""
-    candidates = candidate_bases(best.visible)
-    found = distinguishing_bases(best, other, candidates, readout=fits[0].data.readout)
+    candidates = candidate_bases(best.rbm.visible)
+    found = distinguishing_bases(
+        best.rbm.vector, rival.vector, candidates, readout=best.data.readout
+    )
     return " ".join(basis for basis, _ in found)
 
 

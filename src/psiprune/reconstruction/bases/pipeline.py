@@ -166,7 +166,7 @@ def run_bases(
             "fewer": -1 if found.fewer is None else found.fewer,
             **{
                 name: made[name]
-                for name in ("starts", "equally_likely", "agreement", "distinguishing")
+                for name in ("starts", "equally_likely", "agreement", "mirror", "distinguishing")
             },
             "converged": made["converged"],
             "epochs_done": made["epochs_done"],
