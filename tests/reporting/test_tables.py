@@ -118,6 +118,13 @@ def test_a_study_as_text(study: xr.Dataset) -> None:
         assert text.splitlines()[2].split()[3] == "-"
 
 
+def test_a_level_that_removed_no_weight_is_not_shown(study: xr.Dataset) -> None:
+    kept = study["weights_kept"].copy()
+    kept[{"level": 1}] = kept.isel(level=0)
+    blocks = table_text("study", study.assign(weights_kept=kept)).split("\n\n")
+    assert len(blocks[0].splitlines()) == 2 + study.sizes["level"] - 1
+
+
 def test_a_study_of_several_seeds_shows_medians(study: xr.Dataset) -> None:
     more = [
         study.assign(kl=study["kl"] * scale).assign_coords(seed=[seed])

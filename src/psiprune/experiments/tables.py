@@ -88,9 +88,19 @@ def observable_losses(names: Iterable[object]) -> tuple[Column, ...]:
 def _study_numbers(study: xr.Dataset) -> Numbers:
     """Return medians over seeds, level by level, and what the searches found, if there were any."""
     names = [name for _, name, _ in (*STUDY, *observable_losses(study))]
+    study = removing_levels(study)
     middle = study[names].median("seed").astype(float).to_dataframe()[names]
     smallest = {"smallest": _smallest(study)} if "smallest_weights" in study else {}
     return {"levels": middle.to_dict("records"), **smallest}
+
+
+def removing_levels(study: xr.Dataset) -> xr.Dataset:
+    """Return a study without the levels that removed no weight.
+
+    Where few weights are left, a share of them can be less than one.
+    """
+    kept = study["weights_kept"].median([dim for dim in ("field", "seed") if dim in study.dims])
+    return study.isel(level=np.flatnonzero(np.diff(kept.values, prepend=np.inf)))
 
 
 def _study_blocks(label: str, study: xr.Dataset, numbers: Numbers) -> list[str]:

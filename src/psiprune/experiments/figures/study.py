@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.statistics import band
-from psiprune.experiments.tables import observable_losses
+from psiprune.experiments.tables import observable_losses, removing_levels
 from psiprune.reporting.figures import (
     BLUE,
     CORRELATION,
@@ -96,6 +96,7 @@ def _measures(study: xr.Dataset) -> list[tuple[str, str]]:
 
 
 def _draw_study(study: xr.Dataset, axes: AxesArray) -> None:
+    study = removing_levels(study)
     measures = _measures(study)
     label_grid(axes, study, [label for _, label in measures], PRUNED)
     pruned = study["fraction_pruned"].isel(field=0, seed=0).values
