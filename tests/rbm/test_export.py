@@ -95,7 +95,7 @@ def test_qucumber_in_its_own_environment(tmp_path: Path, rbm: pp.RBM, bits: Any)
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
 def test_without_torch_qucumber_takes_npz(tmp_path: Path, rbm: pp.RBM) -> None:
-    with pytest.raises(pp.InputError, match=r"torch, which is not installed; .*\.npz"):
+    with pytest.raises(pp.InputError, match=r"needs torch; pip install 'psiprune\[torch\]'.*\.npz"):
         pp.export_rbm(rbm, tmp_path / "rbm.pt", "qucumber")
     assert list(tmp_path.iterdir()) == []
 

@@ -20,6 +20,7 @@ from psiprune.sweeps.cluster import connected
 from psiprune.sweeps.grid import GridSettings
 from psiprune.sweeps.plan import plan
 from psiprune.sweeps.points import points_of
+from psiprune.sweeps.report import report_on
 from psiprune.sweeps.settings import QueueSettings, SweepSettings
 from refusals import refused, refuses
 from workers import fake_commands
@@ -216,3 +217,9 @@ def test_the_largest_integers_and_the_deepest_tables_are_read(tmp_path: Path) ->
     refused(r"good\.toml: a: must be an integer of at most 64 bits", read_toml, file)
     with pytest.raises(InputError, match=r"none\.toml: cannot be read as TOML: .*No such file"):
         read_toml(tmp_path / "none.toml")
+
+
+def test_a_run_of_reconstruct_is_referred_to_its_own_page(tmp_path: Path) -> None:
+    (tmp_path / "reconstruct.nc").touch()
+    with refuses(tmp_path, "psiprune reconstruct", str(tmp_path / "report.html")):
+        report_on(tmp_path)

@@ -10,10 +10,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 from cyclopts import (
-    CoercionError,
     CycloptsError,
     Group,
     MissingArgumentError,
+    Token,
     UnknownCommandError,
     UnknownOptionError,
     UnusedCliTokensError,
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cause = error.__cause__
         if isinstance(cause, ValidationError):
             return fail(describe_validation_error(cause, Settings), 2)
-        return fail(_missing(error) or _unknown(error) or str(error), 2)
+        return fail(_unknown(error) or _missing(error) or _reworded(error), 2)
     except KeyboardInterrupt:
         warnings.simplefilter("ignore")  # TeNPy warns about options that it has not used yet
         return fail(interrupted(), 130)
@@ -131,10 +131,34 @@ def _missing(error: CycloptsError) -> str:
 
 
 def _unknown(error: CycloptsError) -> str:
-    """Return the line about an unknown command or option; else ""."""
+    """Return the line about an unknown command or option; else "".
+
+    A mistyped option comes before a missing one: it may be why that is missing.
+    """
     if isinstance(error, UnknownCommandError):
         return unknown_command(error)
+    if isinstance(error, MissingArgumentError) and error.keyword is None and error.command_chain:
+        arguments = app[" ".join(error.command_chain[:1])]
+        for name in error.command_chain[1:]:
+            arguments = arguments[name]
+        collection = arguments.assemble_argument_collection()
+        known = {name for each in collection for name in each.names}
+        for word in error.unused_tokens or ():
+            if word.startswith("--") and word.split("=")[0] not in known:
+                token = Token(keyword=word, value="", source="cli")
+                error = UnknownOptionError(
+                    token=token, argument_collection=collection, command_chain=error.command_chain
+                )
+                break
     return unknown_option(error) if isinstance(error, UnknownOptionError) else ""
+
+
+def _reworded(error: CycloptsError) -> str:
+    """Return the line of cyclopts about anything else, beginning with the argument."""
+    if isinstance(error, UnusedCliTokensError):
+        chain = " ".join(("psiprune", *(error.command_chain or ())))
+        return f"{(error.unused_tokens or [''])[0]}: one argument too many; see {chain} --help"
+    return str(error).removeprefix("Invalid value for ")
 
 
 def _give_up_output() -> None:

@@ -62,8 +62,8 @@ class ReadoutOptions(Settings):
     readout: str | None = Field(
         default=None,
         description="readout errors of the device: rates p(1|0),p(0|1) such as 0.01,0.03, or a "
-        "file (of psiprune calibrate, a table, or a vendor's, see docs/formats.md); replaces those "
-        "of the file of shots",
+        "file (of psiprune calibrate, a table, or a vendor's, see the page Formats); replaces "
+        "those of the file of shots",
     )
     readout_qubits: tuple[int, ...] = Field(
         default=(),

@@ -29,7 +29,7 @@ def sweep_command(
     Args:
         config: TOML file with the experiment, [study] (settings of psiprune study), [sparse],
             [ablation], [frontier], [masks] or [entanglement]; [[grid]] blocks with product, zip and
-            points over its settings; and [slurm] or [pbs]; see docs/sweep.md
+            points over its settings; and [slurm] or [pbs]; see the page Sweeps on a cluster
         out: folder of the sweep, on a disk that all workers share (default: runs/NAME, with NAME of
             the TOML file)
         scheduler: address of a running Dask scheduler, or serial for a single process (default: one

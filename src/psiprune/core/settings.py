@@ -87,6 +87,7 @@ def describe_validation_error(error: ValidationError, model: type[BaseModel]) ->
     if isinstance(inner, InputError):  # from settings nested in settings
         return f"{key}.{inner}" if key else str(inner)
     rule = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    rule = rule.partition(", unable to parse")[0]
     if not key:
         return rule
     field = model.model_fields.get(str(first["loc"][0]))

@@ -20,7 +20,7 @@ def partner_ratios(bits: NDArray[np.uint8], most: Sequence[int]) -> xr.Dataset:
     """Return n(v) / n(-v) over the K most frequent configurations, for each K in `most`.
 
     n(v) is the count of v in bits [shot, site], -v is v with all bits flipped. In the ground state
-    of the Ising chain both have the same probability. (Golubeva & Melko 2021, Section III A: 0.98
+    of the Ising chain both have the same probability. (Golubeva & Melko 2022, Section III A: 0.98
     +- 0.19; they do not say over which configurations.) Equally frequent configurations are ranked
     by their bit strings.
 

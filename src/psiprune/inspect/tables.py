@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from psiprune.core.settings import flat
-from psiprune.core.text import escape
+from psiprune.core.text import counted, escape
 from psiprune.data.basis_diagnostics import BasesDescription
 from psiprune.data.diagnostics import ShotsDescription
 from psiprune.data.pauli_bases import LETTERS
@@ -38,14 +38,15 @@ def description_text(description: Description) -> str:
     match description:
         case ShotsDescription():
             head = (
-                f"{description.shots} shots of {description.sites} sites in basis "
-                f"{description.basis}"
+                f"{counted(description.shots, 'shot')} of {counted(description.sites, 'site')} "
+                f"in basis {description.basis}"
             )
             rows = _shots(description)
         case BasesDescription():
             several = len(description.bases)
             count = f"{several} bases" if several > 1 else f"basis {description.bases[0]}"
-            head = f"{description.shots} shots of {description.sites} sites in {count}"
+            size = f"{counted(description.shots, 'shot')} of {counted(description.sites, 'site')}"
+            head = f"{size} in {count}"
             rows = _bases(description)
         case StateDescription():
             phases = " with phases" if description.is_complex else ""

@@ -1,1 +1,1 @@
-"""Reproduce Golubeva & Melko 2021: stages, claims, figures, report."""
+"""Reproduce Golubeva & Melko 2022: stages, claims, figures, report."""

@@ -27,7 +27,7 @@ DAMPING = 1e-3
 
 
 def magnitude(rbm: RBM) -> Float64:
-    """Return |W_ji| (the paper's criterion, Golubeva & Melko 2021, Section II)."""
+    """Return |W_ji| (the paper's criterion, Golubeva & Melko 2022, Section II)."""
     return np.abs(rbm.weights)
 
 

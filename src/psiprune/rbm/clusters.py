@@ -40,7 +40,7 @@ def find_clusters(
     If the X largest weights are adjacent, p = (N - X + 1) / C(N, X): 0.02 for three of 18 sites,
     and above 0.05 below 12 sites, where no cluster of three can pass by default.
 
-    Golubeva & Melko 2021, Section III B: "for each hidden unit, there is one cluster of three
+    Golubeva & Melko 2022, Section III B: "for each hidden unit, there is one cluster of three
     weights with significantly larger magnitude than the rest".
 
     Args:

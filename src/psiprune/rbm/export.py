@@ -73,8 +73,8 @@ def torch_file(states: dict[str, dict[str, Float64]]) -> bytes:
         import torch
     except ImportError:
         raise InputError(
-            "format: a QuCumber file needs torch, which is not installed; install it, or use a "
-            "name that ends in .npz for the same arrays (docs/formats.md shows how to load them)"
+            "format: a QuCumber file needs torch; pip install 'psiprune[torch]', or use a name "
+            "that ends in .npz for the same arrays (the page Formats shows how to load them)"
         ) from None
     networks = {
         network: {name: torch.tensor(array) for name, array in state.items()}

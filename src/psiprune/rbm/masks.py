@@ -58,7 +58,7 @@ def cluster_mask(hidden: int, visible: int, count: int) -> Mask:
       every site is covered: as `count` >= N + N_h - 1, the middles are late enough for the last
       cluster to reach site N - 1.
 
-    Golubeva & Melko 2021, Section III B, rules 1 and 2; they leave the positions open.
+    Golubeva & Melko 2022, Section III B, rules 1 and 2; they leave the positions open.
 
     Raises:
         InputError: no such mask has `count` weights; the message gives the least and the most.
@@ -96,7 +96,7 @@ def break_clusters(mask: ArrayLike, share: float, seed: int) -> Mask:
     keep their number of weights, sites keep it within one, and for one seed the moves of a small
     share are among those of a larger one. 0 returns the mask itself, 1 the random mask.
 
-    After Golubeva & Melko 2021, Section III B ("gradually breaking up the cluster structure of the
+    After Golubeva & Melko 2022, Section III B ("gradually breaking up the cluster structure of the
     pruning mask"), who give no rule; trades as in Strona et al., Nat. Commun. 5, 4114 (2014).
 
     Args:
@@ -120,7 +120,7 @@ def break_clusters(mask: ArrayLike, share: float, seed: int) -> Mask:
 def exclude_clusters(inside: ArrayLike) -> Mask:
     """Return the mask of all weights outside clusters, the complement of bool [hidden, visible].
 
-    Golubeva & Melko 2021, Section III B: "prune the weights that would form clusters in the final
+    Golubeva & Melko 2022, Section III B: "prune the weights that would form clusters in the final
     model at initialization". `inside` is that of `find_clusters`.
     """
     return ~_table("inside", inside)

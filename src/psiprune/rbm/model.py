@@ -42,7 +42,7 @@ class RBM:
 
         p(v) = p~(v) / Z,   p~(v) = exp(b.v) prod_j (1 + exp(c_j + W_j.v)),   psi(v) = sqrt(p(v))
 
-    Golubeva & Melko 2021, Eq. (2); the RBM as in Beach et al., SciPost Phys. 7, 9 (2019).
+    Golubeva & Melko 2022, Eq. (2); the RBM as in Beach et al., SciPost Phys. 7, 9 (2019).
 
     Attributes:
         weights: W, float64 [hidden, visible]; exactly 0 where the mask is False.

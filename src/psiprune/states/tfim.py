@@ -102,7 +102,7 @@ class TFIM(Settings):
     def correlation_from_midpoint(self) -> NDArray[np.float64]:
         """Return C(d) = <Z_a Z_{a+d}> with a = `midpoint(sites)`, shape [distance], d = 0, 1, ...
 
-        Source: the paper's correlation function (Golubeva and Melko 2021).
+        Source: the paper's correlation function (Golubeva and Melko 2022).
         """
         q = _polar_factor(self)
         a = midpoint(self.sites)

@@ -149,6 +149,14 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
         OSError: the folder cannot be written.
     """
     root = Path(folder)
+    if (root / "reconstruct.nc").is_file():
+        page = root / "report.html"
+        raise InputError(f"{root}: is a run of psiprune reconstruct, whose report is {page}")
+    if root.is_dir() and not (root / "config.toml").is_file():
+        raise InputError(
+            f"{root}: not the folder of a readable sweep, as it has no config.toml; give the "
+            "folder of psiprune sweep"
+        )
     try:
         text = (root / "config.toml").read_text()
         settings = SweepSettings(**read_toml(root / "config.toml"))

@@ -8,7 +8,7 @@ from psiprune.training.contrastive_divergence import ContrastiveDivergence
 
 
 class CD(ContrastiveDivergence):
-    """Contrastive divergence, CD-k: the method of Golubeva & Melko 2021, Section II.
+    """Contrastive divergence, CD-k: the method of Golubeva & Melko 2022, Section II.
 
     Chains of k Gibbs steps start at the shots of each batch. They do not cross between separate
     modes of the distribution, so CD gets the probability of each mode wrong: use it to reproduce
