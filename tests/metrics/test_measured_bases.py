@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import psiprune as pp
 import tiny
 from exact import pauli_sum
-from psiprune.metrics.measured_bases import _products
+from psiprune.metrics.measured_bases import _products, pauli_mean
 from psiprune.states.basis_rotation import rotate
 from refusals import refuses
 
@@ -37,8 +38,8 @@ def test_values_by_hand() -> None:
     # X0 X1 in XX; X0 in XX and XZ: 6 shots, one of them -1; Z1 in XZ and ZZ; Z0 Z1 in ZZ.
     assert [float(each.value) for each in found.values()] == pytest.approx([1, 4 / 6, -0.5, -1])
     assert found["Z0_Z1"].error == pytest.approx(1 / 8)  # all agree: at least one of all 8 shots
-    # 3 of 4 and 2 of 2: y is +-1/6, with variance 4/3 (1/3)^2 3/16 in XX and 0 in XZ.
-    assert found["X0"].error == pytest.approx((4 * 4 / 3 * 3 / 16 / 9) ** 0.5)
+    # 5 of 6 over both bases: (1 - m^2) / (n - 1) with m = 2/3.
+    assert found["X0"].error == pytest.approx((5 / 9 / 5) ** 0.5)
 
 
 def test_strings_share_shots() -> None:
@@ -46,6 +47,29 @@ def test_strings_share_shots() -> None:
     shots = pp.sample(pp.mps_from_vector([1, 0, 0, 1]), 200, bases=["ZZ", "XX"], progress=False)
     found = pp.measure_observables(shots, {"O": pp.Hamiltonian({"ZI": 1.0, "IZ": -1.0})})["O"]
     assert (float(found.value), float(found.error)) == (0, 1 / 200)
+
+
+@pytest.mark.parametrize("each", [1, 2, 20])
+def test_errors_are_the_spread_however_few_shots_a_basis_has(each: int) -> None:
+    bases = ["".join(letters) for letters in product("XYZ", repeat=3)]
+    prob = np.abs(rotate(random_state(1).to_vector(), bases)) ** 2
+    names = [basis for basis in bases for _ in range(each)]
+    operator = pp.Hamiltonian("0.7 [Y0 Z1] + 0.5 [X2] - 0.3 [Y0 X2]", 3)
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(60):
+        outcomes = np.concatenate([generator.choice(8, each, p=p / p.sum()) for p in prob])
+        bits = ((outcomes[:, None] >> np.arange(3)) & 1).astype(np.uint8)
+        found.append(pauli_mean("O", operator, pp.Shots(bits, pp.PauliBases.of_shots(names))))
+    values, errors = (np.array(part) for part in zip(*found, strict=True))
+    # The spread of 60 values is known to 9 %.
+    assert np.sqrt((errors**2).mean()) == pytest.approx(values.std(ddof=1), rel=0.35)
+
+
+def test_one_shot_of_a_string_has_the_error_of_a_coin() -> None:
+    names = ["XX", "YY", *["ZZ"] * 50]
+    shots = pp.Shots(np.zeros((52, 2), np.uint8), pp.PauliBases.of_shots(names))
+    assert pp.measure_observables(shots, ["X0"])["X0"].error == pytest.approx(1.0)
 
 
 @pytest.mark.slow

@@ -32,9 +32,13 @@ def pauli_mean(name: str, operator: Hamiltonian, shots: Shots) -> Mean:
     """Return the mean of a sum of Pauli strings over shots in several bases.
 
     <O> = sum_t c_t m_t, with m_t the mean of the outcomes' product over all n_t shots whose basis
-    has the letters of string t. The error follows from the contribution of each shot,
-    y_x = sum_t c_t (product of x) / n_t over the strings that its basis measures: its variance is
-    the sum over bases of their shots times the variance of y, as strings share shots.
+    has the letters of string t. The error follows from what each shot contributes beyond the mean,
+
+        r_x = sum_t c_t (product of x - m_t) / sqrt(n_t (n_t - 1))
+
+    over the strings that its basis measures: the variance is the sum of r_x^2 over all shots, as
+    strings share shots and have the same mean in all bases. Of a string measured once m_t is taken
+    as 0.
 
     With readout errors of the shots it is the mean of the true bits, by inverted confusion matrices
     (`psiprune.metrics.corrected`), and the error includes that of the rates.
@@ -63,9 +67,20 @@ def pauli_mean(name: str, operator: Hamiltonian, shots: Shots) -> Mean:
             products = (w[k] * _products(bits, sites, readout) for sites, w in weights if w[k])
             yield sum(products, np.zeros(len(bits)))
 
-    by_basis = [*contributions(shots.readout)]
-    value = float(sum(each.sum() for each in by_basis))
-    variance = sum(len(each) * float(each.var(ddof=1)) for each in by_basis if len(each) > 1)
+    value = float(sum(each.sum() for each in contributions(shots.readout)))
+    residuals = [np.zeros(len(bits)) for bits in groups.values()]
+    for (sites, w), known in zip(weights, measures, strict=True):
+        products = {
+            k: _products(bits, sites, shots.readout)
+            for k, bits in enumerate(groups.values())
+            if sites and known[k]
+        }
+        times = int(number[known].sum())
+        mean = sum(each.sum() for each in products.values()) / times if times > 1 else 0.0
+        unbiased = np.sqrt(times / max(times - 1, 1))
+        for k, each in products.items():
+            residuals[k] += w[k] * unbiased * (each - mean)
+    variance = sum(float(each @ each) for each in residuals)
     error = at_least_one_shot(np.array(variance**0.5), np.array(value), len(shots))
     if shots.readout is not None:
         again = (

@@ -81,11 +81,11 @@ def rotated_shots(shots: Shots, rbm: PhaseRBM | None = None, seed: int = 0) -> R
         InputError: as in `check_for_phases` and `terms_of`, or the shots have readout errors.
     """
     check_for_phases(shots, rbm)
-    if shots.readout is not None:
+    if shots.readout is not None and shots.readout.rates.any():
         raise InputError(
             f"{shots.source}: has readout errors ({shots.readout.source}), and the probability of "
             f"a record in several bases is a sum over all 2^N outcomes, up to {PHASE_SITES} sites, "
-            f"found {shots.sites}; replace(shots, readout=None) ignores the errors"
+            f"found {shots.sites}; --readout 0,0 or replace(shots, readout=None) ignores them"
         )
     return RotatedShots(shots, terms_of(shots.by_basis()), seed)
 

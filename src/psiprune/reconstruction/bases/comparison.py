@@ -18,7 +18,7 @@ from psiprune.metrics.measured_bases import pauli_mean
 from psiprune.metrics.phase_held_out import log_prob_by_shot
 from psiprune.rbm.phase import PhaseRBM
 from psiprune.rbm.phase_likelihood import recorded_probabilities
-from psiprune.states.hamiltonian import Hamiltonian, PauliTerm
+from psiprune.states.hamiltonian import Hamiltonian
 
 Float64 = NDArray[np.float64]
 _LEAST = 1e-30
@@ -181,11 +181,6 @@ def observable_variables(
         {f"observable_{key}": ("observable", of) for key, of in zip(names, columns, strict=True)},
         {"observable": list(observables)},
     )
-
-
-def _measures(basis: str, term: PauliTerm) -> bool:
-    """Whether a basis has the letters of a Pauli string."""
-    return all(basis[site] == letter for site, letter in term.letters.items())
 
 
 def entropies(rbm: PhaseRBM) -> Float64:
