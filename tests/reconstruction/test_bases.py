@@ -401,6 +401,22 @@ def test_replicas_are_misread(folder: Path) -> None:
         np.testing.assert_allclose(means, rbm.probabilities(basis) @ signs / 3, atol=error)
 
 
+@pytest.mark.parametrize(
+    ("chance", "answer"), [(0.02, "pass"), (0.005, "undecided"), (1e-6, "fail")]
+)
+def test_doubtful_readout_errors(folder: Path, chance: float, answer: str) -> None:
+    found = finished(folder / "run")
+    found.dataset["flips_p_value"] = chance
+    check = next(each for each in make_checks(found.dataset) if each.name == RATES)
+    assert check.answer == answer
+    assert "likelier state" not in check.found
+    [step] = found.summary.steps
+    assert ("calibrate" in step.command) == (answer != "pass")
+    found.dataset.attrs["agreement"] = 0.5
+    check = next(each for each in make_checks(found.dataset) if each.name == RATES)
+    assert ("a likelier state was missed" in check.found) == (answer != "pass")
+
+
 def test_few_shots_are_not_enough_information(folder: Path) -> None:
     found = finished(folder / "run")
     found.dataset["infidelity"] = 0.2

@@ -114,6 +114,13 @@ def _method(dataset: xr.Dataset) -> Sentence:
     )
 
 
+_CALIBRATION = Step(
+    "measure the readout errors next to the shots, and repeat with --readout; if they are as "
+    "given, the state is mixed",
+    "psiprune calibrate all0=ZEROS all1=ONES -o readout.json",
+)
+
+
 def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) -> Iterator[Step]:
     """Yield what helps after these checks."""
     answers = {each.name: each.answer for each in checks}
@@ -153,6 +160,8 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
                 f"measure about {needed:,} shots in all instead of {request.shots:,}, and repeat"
             )
             yield Step(reason, request.command(file))
+        if answers[RATES] == "undecided":
+            yield _CALIBRATION
         return
     causes = {each.cause for each in checks if each.answer == "fail"}
     most = max(dataset["candidate_hidden"].values.tolist())
@@ -162,11 +171,7 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
             request.command(hidden=(most, 2 * most)),
         )
     elif answers[RATES] == "fail":
-        yield Step(
-            "measure the readout errors next to the shots, and repeat with --readout; if they are "
-            "as given, the state is mixed",
-            "psiprune calibrate all0=ZEROS all1=ONES -o readout.json",
-        )
+        yield _CALIBRATION
 
 
 def _in_file(request: BasesRequest) -> bool:
