@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from scipy.special import chdtrc
+from scipy.stats import kstest
 
 import psiprune as pp
 import tiny
+from machines import random_phase_rbm
 from outcomes import json_of, text_of
 from psiprune.metrics.loss_tests import deviance, judge_bases
 from psiprune.metrics.phase_held_out import log_prob_by_shot
@@ -30,6 +32,8 @@ from psiprune.reconstruction.bases.models import _replica
 from psiprune.reconstruction.bases.pipeline import run_bases
 from psiprune.reconstruction.checks import RATES
 from psiprune.states.mps import mps_from_vector
+from psiprune.training.natural_phase import fit_phases
+from psiprune.training.phase_starts import frequencies_for
 from refusals import check_refusal, refuses
 
 OPTIONS = "--hidden 2 --seeds 2 --prune.fraction 0.3 --observable Y0_Z1=Y0\u00a0Z1"
@@ -381,6 +385,32 @@ def test_the_order_of_the_shots(folder: Path, changed: dict[str, Any], names: se
     assert order_attributes(shots) == {"ordered": 1, "dependence": "", "drift": ""}
     doubled = order_attributes(shots.take(np.repeat(np.arange(3000), 2)))
     assert "recorded twice" in str(doubled["dependence"])
+
+
+@pytest.mark.slow
+def test_p_values_of_misread_outcomes_by_basis_are_uniform() -> None:
+    """Of 40 records in 8 bases: Kolmogorov-Smirnov, p > 1e-3; below 1e-6 without the readout."""
+    readout = pp.ReadoutError.from_rates([0.03, 0.05, 0.02], [0.04, 0.02, 0.05])
+    state = random_phase_rbm(3, 3, 6)
+    names = ("ZZZ", "XXX", "YYY", "XYZ", "ZXY", "YZX", "XZY", "ZYX")
+
+    def drawn(each: int, seed: int) -> pp.Shots:
+        bits = [state.sample(each, name, seed=8 * seed + k) for k, name in enumerate(names)]
+        index = pp.PauliBases.of_groups(names, [each] * 8)
+        return pp.Shots(np.concatenate(bits), index).with_readout_error(readout, seed)
+
+    right: list[float] = []
+    ignored: list[float] = []
+    for seed in range(40):
+        # Twenty times as many shots for the fit, whose error is then small beside that of the test.
+        rbm = fit_phases(state, frequencies_for(drawn(4000, 2 * seed)), 50).rbm
+        test = drawn(200, 2 * seed + 1)
+        for shots, chances in ((test, right), (replace(test, readout=None), ignored)):
+            found = basis_variables(rbm, shots)
+            freedom, deviances = found["basis_freedom"].values, found["basis_deviance"].values
+            chances += chdtrc(freedom, deviances).tolist()
+    assert kstest(right, "uniform").pvalue > 1e-3
+    assert kstest(ignored, "uniform").pvalue < 1e-6
 
 
 def test_replicas_are_misread(folder: Path) -> None:

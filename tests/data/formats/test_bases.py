@@ -12,6 +12,7 @@ import pytest
 import exact
 import psiprune as pp
 import tiny
+from psiprune.states.basis_rotation import rotate
 from refusals import refused, refuses
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -307,3 +308,49 @@ def test_bases_come_back(
     if "bases" in back:
         out.unlink()
         assert "a_bases.txt: exists" in tiny.call("export", format, file, "-o", out).err
+
+
+def netket_data(tmp_path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Exported shots of a random state, its vector with site 0 as the first index, and log L."""
+    generator = np.random.default_rng(0)
+    vector = generator.normal(size=4) + 1j * generator.normal(size=4)
+    vector /= np.linalg.norm(vector)
+    names = ["ZZ", "XY", "YX", "YZ"]
+    shots = pp.sample(pp.mps_from_vector(vector), 400, bases=names, progress=False)
+    found = sum(
+        np.log(np.abs(rotate(vector, [name])[0]) ** 2)[bits @ (1, 2)].sum()
+        for name, bits in shots.by_basis().items()
+    )
+    with np.load(pp.export_shots(shots, tmp_path / "a.npz", "netket")) as file:
+        return file["sigma"], file["bases"], vector.reshape(2, 2).T, float(found)
+
+
+def test_shots_for_netket_by_its_rotations(tmp_path: Path) -> None:
+    # _build_rotation of NetKet 3.23, where index 0 of a site is sigma = +1.
+    rotations = {
+        "X": np.array([[1, 1], [1, -1]]) / 2**0.5,
+        "Y": np.array([[1, -1j], [1, 1j]]) / 2**0.5,
+        "Z": np.eye(2),
+    }
+    sigma, bases, psi, expected = netket_data(tmp_path)
+    index = ((1 - sigma) / 2).astype(int)
+    found = {True: 0.0, False: 0.0}
+    for right, vector in ((True, psi), (False, psi.conj())):
+        for (i, j), name in zip(index, bases, strict=True):
+            one, two = (rotations[letter] for letter in name)
+            found[right] += np.log(np.abs(one[i] @ vector @ two[j]) ** 2)
+    assert found[True] == pytest.approx(expected)
+    assert found[False] < expected - 50  # the other sign of Y is another state
+
+
+def test_netket_itself(tmp_path: Path) -> None:
+    nk = pytest.importorskip("netket", reason="pip install '.[vendors]' runs NetKet itself")
+    from netket.experimental.qsr.dataset import RawQuantumDataset
+
+    sigma, bases, psi, expected = netket_data(tmp_path)
+    hilbert, found = nk.hilbert.Spin(0.5, N=2), 0.0
+    for spins, rotation in zip(sigma, RawQuantumDataset((sigma, bases)).bases, strict=True):
+        others, elements = rotation.get_conn(spins)
+        amplitude = (elements * psi.ravel()[hilbert.states_to_numbers(others)]).sum()
+        found += np.log(np.abs(amplitude) ** 2)
+    assert found == pytest.approx(expected, rel=1e-5)
