@@ -185,10 +185,9 @@ def _unknown(rbm: RBM) -> str:
         return "is pruned"
     if "start" in recorded:
         return "continued the training of another one"
-    if (
-        kind is None
-        or any(as_count(each, 0) is None for each in counts)
-        or not {*kind.model_fields} - {"symmetry"} <= {*recorded}  # recorded if there is one
-    ):
+    if kind is None or any(as_count(each, 0) is None for each in counts):
+        return "has no complete record of its training"
+    fields = kind.model_fields.items()  # those that are None by default are recorded if given
+    if not {name for name, field in fields if field.default is not None} <= {*recorded}:
         return "has no complete record of its training"
     return ""
