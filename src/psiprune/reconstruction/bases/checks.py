@@ -149,7 +149,7 @@ def _fits(dataset: xr.Dataset) -> Check:
     """Check that fits from independent starts that are equally likely are the same state."""
     attrs = dataset.attrs
     agreement, equal, starts = (attrs[name] for name in ("agreement", "equally_likely", "starts"))
-    if attrs["mirror"] < SAME_STATE:
+    if attrs.get("mirror", 1.0) < SAME_STATE:
         found = (
             f"the mirror image (complex conjugate up to Pauli operators) is as likely, fidelity "
             f"{attrs['mirror']:.4f}"

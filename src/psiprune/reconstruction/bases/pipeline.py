@@ -166,8 +166,9 @@ def run_bases(
             "fewer": -1 if found.fewer is None else found.fewer,
             **{
                 name: made[name]
-                for name in ("starts", "equally_likely", "agreement", "mirror", "distinguishing")
+                for name in ("starts", "equally_likely", "agreement", "distinguishing")
             },
+            "mirror": made.get("mirror", 1.0),  # which earlier versions did not record
             "converged": made["converged"],
             "epochs_done": made["epochs_done"],
         }
