@@ -66,6 +66,8 @@ def test_files_of_all_stages(tmp_path: Path) -> None:
     for command in COMMANDS:
         text_of(tiny.call(*command.format(out=tmp_path).split()))
     assert (tmp_path / "rewired/level-01.nc").exists()
+    imported = tiny.call("info", tmp_path / "imported.nc").out
+    assert imported.count("shots.txt") == 1  # as the file, not as the source once more
     check(tmp_path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,8 @@ def _origin(provenance: Mapping[str, Any]) -> str:
             value = ", ".join(f"{name} {item}" for name, item in value.items())
         if key == "training_warnings":
             continue  # printed as warnings
+        if key == "source" and Path(str(value)).name == provenance.get("file"):
+            continue  # of an imported file, which is named already
         if value not in ("", None) and not isinstance(value, list):
             parts.append(f"{key}: {value}")
     return "; ".join(parts) or "unknown"
