@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from psiprune.core import normal as norm
 from psiprune.core.repr import one_line
-from psiprune.data.diagnostics import LEVEL, DataWarning
+from psiprune.data.diagnostics import LEVEL, RESET, DataWarning
 from psiprune.data.pauli_bases import LETTERS
 from psiprune.data.repeats import Repeats, compare_repeats, repeats_in_random_order
 from psiprune.data.repetition import find_repetition, is_grouped
 from psiprune.data.shots import Shots
 
 Float64 = NDArray[np.float64]
-_RESET = "is the reset incomplete, was anything read out twice? wait longer between shots"
 
 
 @one_line
@@ -164,7 +163,7 @@ def order_warnings(order: BasesOrder, bases: tuple[str, ...]) -> Iterator[DataWa
         yield DataWarning(
             "repeats",
             f"{order.repeats.observed[0]} shots equal the one before in the same basis, by chance "
-            f"it would be {order.repeats.expected[0]:.1f}; {_RESET}",
+            f"it would be {order.repeats.expected[0]:.1f}; {RESET}",
         )
     if not order.grouped and order.memory_p_value < LEVEL:
         k = int(np.argmin(order.memory.p_value))
@@ -172,7 +171,7 @@ def order_warnings(order: BasesOrder, bases: tuple[str, ...]) -> Iterator[DataWa
             "memory",
             f"site {k}: the value of the shot before repeats too often, the rarer one "
             f"{order.memory.observed[k]} times, by chance it would be "
-            f"{order.memory.expected[k]:.1f}; {_RESET}",
+            f"{order.memory.expected[k]:.1f}; {RESET}",
         )
     if not order.grouped and order.drift_p_value < LEVEL:
         yield DataWarning("drift", f"{_drifting(order, bases)}; calibrate again")

@@ -24,6 +24,8 @@ from psiprune.data.sums import compare_halves, sum_up
 Float64 = NDArray[np.float64]
 #: A warning based on a test appears in at most this fraction of sound data sets.
 LEVEL = 1e-4
+#: What to do about shots that repeat earlier ones.
+RESET = "is the reset incomplete, was anything read out twice? wait longer between shots"
 #: A site whose rarer value is rarer than this is biased.
 RARE = 0.01
 #: The command that keeps a slice of the shots.
@@ -330,12 +332,11 @@ def _order_warnings(data: ShotsDescription) -> Iterator[DataWarning]:
 
 def _serial_warnings(data: ShotsDescription) -> Iterator[DataWarning]:
     """Yield the warnings that a shot depends on the one before."""
-    reset = "is the reset incomplete, was anything read out twice? wait longer between shots"
     if data.repeats.p_value[0] < LEVEL:
         yield DataWarning(
             "repeats",
             f"{data.repeats.observed[0]} shots equal the one before, by chance it would be "
-            f"{data.repeats.expected[0]:.1f}; {reset}",
+            f"{data.repeats.expected[0]:.1f}; {RESET}",
         )
     if data.memory_p_value < LEVEL:
         sites = np.flatnonzero(data.memory.p_value < LEVEL / data.sites)
@@ -344,7 +345,7 @@ def _serial_warnings(data: ShotsDescription) -> Iterator[DataWarning]:
             "memory",
             f"{_named(sites)}: the value of the shot before repeats too often, at site {k} the "
             f"rarer one {data.memory.observed[k]} times, by chance it would be "
-            f"{data.memory.expected[k]:.1f}; {reset}",
+            f"{data.memory.expected[k]:.1f}; {RESET}",
         )
     if data.inefficiency > 1:
         step = math.ceil(FAR_APART * data.inefficiency)

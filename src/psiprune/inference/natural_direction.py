@@ -76,6 +76,12 @@ class Conjugate(NamedTuple):
     directions: Float64
     images: Float64
 
+    @classmethod
+    def none(cls, parameters: int) -> Conjugate:
+        """Return no directions, to begin with."""
+        empty = np.empty((0, parameters))
+        return cls(empty, empty)
+
 
 def sample_scores(rbm: RBM, bits: NDArray[np.uint8]) -> Scores:
     """Return the factors of the scores of configurations [sample, site]."""

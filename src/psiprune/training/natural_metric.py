@@ -155,8 +155,8 @@ def new_metric(
             fisher = sparse_damped_fisher(rbm, bits, damping)
         else:
             fisher = damped_fisher(rbm, sample_scores(rbm, bits), damping)
-        none = np.empty((0, rbm.number_of_parameters))
-        solver = Search(fisher if tie is None else fisher.within(tie), Conjugate(none, none))
+        known = Conjugate.none(rbm.number_of_parameters)
+        solver = Search(fisher if tie is None else fisher.within(tie), known)
     return Metric(solver, to_vector(rbm), chains, damping, steps)
 
 

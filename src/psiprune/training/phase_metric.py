@@ -69,5 +69,4 @@ class PhaseMetric:
             matrix = sparse_damped_fisher(rbm, self._draws, damping)
         else:
             matrix = damped_fisher(rbm, sample_scores(rbm, self._draws), damping)
-        none = Conjugate(*(np.empty((0, len(slope))) for _ in range(2)))
-        return conjugate_gradients(matrix, slope, none, FIRST_PRODUCTS)[0]
+        return conjugate_gradients(matrix, slope, Conjugate.none(len(slope)), FIRST_PRODUCTS)[0]
