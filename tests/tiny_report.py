@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from invented import frontier_of
-from psiprune.data.shots import read_shots
+from psiprune.data.read_shots import read_shots
 from psiprune.io.netcdf import read_dataset
 from psiprune.paper.derived import clusters_of, decay_of, ranks_of, symmetry_of
 from psiprune.paper.judging import judge_datasets

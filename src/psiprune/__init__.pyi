@@ -123,10 +123,12 @@ from .core.exceptions import (
 from .data.calibration import calibrate_readout
 from .data.confusion import Confusion
 from .data.export import export_shots
+from .data.join_shots import join_shots
 from .data.pauli_bases import PauliBases
+from .data.read_shots import read_shots
 from .data.readout_error import ReadoutError
 from .data.readout_files import read_readout
-from .data.shots import Shots, join_shots, read_shots
+from .data.shots import Shots
 from .experiments.ablation import run_ablation
 from .experiments.entanglement import run_entanglement
 from .experiments.entanglement_settings import EntanglementSettings

@@ -12,7 +12,8 @@ import xarray as xr
 
 import psiprune as pp
 from psiprune.data.diagnostics import describe_shots
-from psiprune.data.shots import Shots, as_shots, check_sites, read_shots
+from psiprune.data.read_shots import read_shots
+from psiprune.data.shots import Shots, as_shots, check_sites
 from psiprune.io.netcdf import write_dataset
 from refusals import refused, refuses
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 import invented
 import tiny
 from psiprune.core.exceptions import InputError
-from psiprune.data.shots import read_shots
+from psiprune.data.read_shots import read_shots
 from psiprune.data.symmetry import partner_ratios
 from psiprune.io.netcdf import read_dataset
 from psiprune.metrics.correlation_decay import compare_decays

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 import psiprune as pp
 import tiny
-from psiprune.data.shots import Shots, read_shots
+from psiprune.data.read_shots import read_shots
+from psiprune.data.shots import Shots
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,8 @@ def calibrate_command(
     """
     from psiprune.cli.convert import check_different
     from psiprune.data.calibration import calibrate_readout
-    from psiprune.data.shots import join_shots, read_shots
+    from psiprune.data.join_shots import join_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.io.netcdf import write_bytes
     from psiprune.reporting.readout_tables import (
         calibration_table,

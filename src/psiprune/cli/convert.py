@@ -51,7 +51,8 @@ def import_command(
             for each site, site 0 first
         modulus: of a state with phases (qucumber-psi) read |psi| alone
     """
-    from psiprune.data.shots import join_shots, read_shots
+    from psiprune.data.join_shots import join_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.reporting.readout_tables import readout_numbers, readout_text
 
     if not files:
@@ -220,7 +221,7 @@ def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) 
         out: file to write; for qucumber .npz, or .pt, which needs torch
     """
     from psiprune.data.export import SHOT_FORMATS, bases_beside, export_shots
-    from psiprune.data.shots import read_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.io.netcdf import kind_of
     from psiprune.rbm.export import RBM_FORMATS, export_rbm
     from psiprune.rbm.phase import load_phase_rbm

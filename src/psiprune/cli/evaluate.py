@@ -74,7 +74,7 @@ def evaluate_command(
         text = f"{state_answer(report)}\n\n{report_text(report)}"
         show(report_numbers(report), text, json, following)
     elif kind is None or kind == "shots":  # None: a foreign file, an array or text or an error
-        from psiprune.data.shots import read_shots
+        from psiprune.data.read_shots import read_shots
         from psiprune.metrics.against_shots import evaluate_on_shots
         from psiprune.metrics.readout import readout_sensitivity
         from psiprune.reporting import metric_tables

@@ -37,7 +37,7 @@ def identifiability_command(
         held_out: fraction of the shots of each basis that the fits do not see
         seed: random seed of the initial weights and of the split
     """
-    from psiprune.data.shots import read_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.reconstruction.command import readout_options
     from psiprune.reconstruction.identifiability import identifiability
 

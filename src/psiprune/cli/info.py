@@ -44,7 +44,8 @@ def info_command(
     """
     from dataclasses import asdict
 
-    from psiprune.data.shots import Shots, read_shots
+    from psiprune.data.read_shots import read_shots
+    from psiprune.data.shots import Shots
     from psiprune.inspect.describe import describe
     from psiprune.inspect.tables import description_numbers, description_text
     from psiprune.io.netcdf import kind_of

@@ -128,7 +128,7 @@ def scale_free_command(
         ratio: ratio of successive distances, above 1 (default: 1.4)
     """
     if shots is not None:
-        from psiprune.data.shots import read_shots
+        from psiprune.data.read_shots import read_shots
         from psiprune.rbm.mask_for_shots import mask_for_shots
 
         replaced = {
@@ -224,7 +224,7 @@ def correlation_command(
     Args:
         shots: file of the shots
     """
-    from psiprune.data.shots import read_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.rbm.near_masks import correlation_mask
 
     make = partial(correlation_mask, hidden=hidden, links=links, weights=weights)
@@ -258,7 +258,7 @@ def choose_command(
         shots: file of the shots
         held_out: fraction of the shots that is not used for training
     """
-    from psiprune.data.shots import read_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.pruning.choose_mask import choose_mask
     from psiprune.rbm.masks import write_mask
     from psiprune.reporting.tables import table
@@ -421,7 +421,7 @@ def _sites(sites: int | None, positions: Path | None) -> _Sites:
 
 def _positions(file: Path) -> NDArray[np.float64]:
     """Read coordinates [site, axis] from text, or from a file of shots or of a state."""
-    from psiprune.data.shots import read_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.io.netcdf import kind_of
     from psiprune.rbm.geometry import read_positions
     from psiprune.states.mps import load_mps

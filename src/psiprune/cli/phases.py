@@ -165,7 +165,7 @@ def evaluate_phase_rbm(
             numbers["errors"] = dict(report.errors)
         show(numbers, "\n".join(lines), json)
         return
-    from psiprune.data.shots import read_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.metrics.phase_held_out import held_out_by_basis
     from psiprune.metrics.rates_error import readout_warning
     from psiprune.reconstruction.identifiability import BASES
@@ -267,7 +267,7 @@ def prune_phase_rbm(
         InputError: one of the other options is given, a file is invalid, or the folder is of
             another run.
     """
-    from psiprune.data.shots import read_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.experiments.path_settings import PathSettings
     from psiprune.experiments.pruning_path import level_names
     from psiprune.inference.phase_draws import fidelity

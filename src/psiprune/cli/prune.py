@@ -343,7 +343,8 @@ def _load_reference(state: Path, dense: RBM, texts: Sequence[str] = ()) -> Refer
 
 def load_inputs(rbm: Path, shots: Path, readout: ReadoutOptions | None = None) -> tuple[RBM, Shots]:
     """Read an RBM and its training set, and check that they have the same number of sites."""
-    from psiprune.data.shots import check_sites, read_shots
+    from psiprune.data.read_shots import read_shots
+    from psiprune.data.shots import check_sites
     from psiprune.rbm.serialization import load_rbm
 
     model = load_rbm(rbm)

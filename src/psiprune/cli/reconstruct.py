@@ -70,7 +70,7 @@ def reconstruct_command(
             precedence
         max_time: estimated time above which nothing is begun: seconds, or 30m, 2h, 1d
     """
-    from psiprune.data.shots import read_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.reconstruction.api import reconstruct_and_report
     from psiprune.reconstruction.estimate import Estimate, begin_run
     from psiprune.reconstruction.inputs import resolve_settings

@@ -105,7 +105,7 @@ def train_command(
         max_time: estimated time above which nothing is begun: seconds, or 30m, 2h, 1d
     """
     from psiprune.cli.side_files import written_beside
-    from psiprune.data.shots import read_shots
+    from psiprune.data.read_shots import read_shots
     from psiprune.io.checkpoint import Checkpoints
     from psiprune.rbm.masks import read_mask
     from psiprune.training.early import train_saving_epochs

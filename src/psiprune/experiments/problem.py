@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.shots import Shots, check_sites, read_shots
+from psiprune.data.read_shots import read_shots
+from psiprune.data.shots import Shots, check_sites
 from psiprune.experiments.settings import EnsembleSettings
 from psiprune.metrics.reference import Reference, reference_of
 from psiprune.states.dmrg import ground_state

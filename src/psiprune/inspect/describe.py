@@ -16,7 +16,8 @@ from psiprune.core.limits import EXACT_SITES
 from psiprune.core.validation import as_count
 from psiprune.data.basis_diagnostics import describe_bases
 from psiprune.data.diagnostics import DataWarning, describe_shots
-from psiprune.data.shots import Shots, ShotsLike, read_shots
+from psiprune.data.read_shots import read_shots
+from psiprune.data.shots import Shots, ShotsLike
 from psiprune.inspect.descriptions import (
     DatasetDescription,
     Description,

@@ -17,7 +17,7 @@ import xarray as xr
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.core.threads import cores
-from psiprune.data.shots import read_shots
+from psiprune.data.read_shots import read_shots
 from psiprune.experiments.ablation import MODELS, STARTS, run_ablation
 from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.frontier_methods import PRUNED

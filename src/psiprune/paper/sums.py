@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from psiprune.core.limits import EXACT_SITES
 from psiprune.core.threads import map_threads, single_blas_thread
-from psiprune.data.shots import read_shots
+from psiprune.data.read_shots import read_shots
 from psiprune.experiments.ensemble import label
 from psiprune.experiments.pruning_path import level_file
 from psiprune.io.netcdf import read_dataset

@@ -17,7 +17,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import MOST_PAIRS
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
-from psiprune.data.shots import read_shots
+from psiprune.data.read_shots import read_shots
 from psiprune.io.netcdf import kind_of, write_bytes
 from psiprune.io.paths import MASK, check_suffix
 from psiprune.rbm.serialization import load_rbm

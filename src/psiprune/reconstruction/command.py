@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
-from psiprune.data.shots import read_shots
+from psiprune.data.read_shots import read_shots
 from psiprune.pruning.settings import SearchSettings
 from psiprune.reconstruction.settings import ReconstructSettings
 from psiprune.training.methods import by_size, by_size_fine_tuning

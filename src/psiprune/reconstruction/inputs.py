@@ -17,7 +17,8 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.text import counted
 from psiprune.data.dependence import INDEPENDENT, Blocks, Dependence
-from psiprune.data.shots import Shots, join_shots
+from psiprune.data.join_shots import join_shots
+from psiprune.data.shots import Shots
 from psiprune.metrics.bits_observable import BitsObservable
 from psiprune.metrics.custom import Observable, observe
 from psiprune.metrics.entropy_observable import (
