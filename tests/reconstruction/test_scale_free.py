@@ -112,6 +112,15 @@ def test_links_of_a_chain_follow_its_training_shots() -> None:
     assert pp.mask_for_shots(training, 7).sum() != pp.scale_free_mask(SITES, 7).sum()
 
 
+def test_its_time_is_estimated_for_the_most_weights_that_so_many_shots_support() -> None:
+    one = Architecture(40, scale_free=True)
+    long, short = (pp.Shots(markov_chain(length, 40, 20_000)) for length in (1e6, 1.0))
+    size = one.size(40, 20_000)
+    assert size.weights == pp.mask_for_shots(long, 40).sum() > pp.mask_for_shots(short, 40).sum()
+    assert size.shots == 20_000
+    assert one.size(40, 300).weights == 6 * 40
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("on_a_chain", [True, False])
 def test_a_run_that_chooses_scale_free_links(tmp_path: Path, on_a_chain: bool) -> None:
