@@ -10,7 +10,7 @@ import pytest
 import psiprune as pp
 from invented import markov_chain
 from psiprune.rbm import mask_for_shots
-from psiprune.rbm.mask_for_shots import mask_of_long_chain
+from psiprune.rbm.mask_for_shots import mask_of_long_chain, most_weights
 from psiprune.training.train import default_mask
 from refusals import refuses
 
@@ -46,6 +46,7 @@ def test_few_links_are_spread_over_half_as_many_units() -> None:
         assert pp.mask_for_shots(bits, 7).shape == (7, SITES)
     assert links_of(markov_chain(30.0, SITES, 1000)) == 3
     assert links_of(markov_chain(30.0, SITES, 1000), SITES) == 6
+    assert most_weights(SITES, SITES, 1000) == 6 * SITES
     assert pp.mask_for_shots(markov_chain(30.0, SITES, 30_000), 3).all()
 
 
@@ -53,6 +54,8 @@ def test_correlations_that_never_decay_need_the_links_of_a_critical_chain() -> N
     all_equal = np.random.default_rng(0).integers(0, 2, (20_000, 1), dtype=np.uint8)
     ghz = np.repeat(all_equal, SITES, axis=1)
     assert links_of(ghz) == pytest.approx(expected(SITES / 3, 20_000), rel=0.01)
+    for hidden in (SITES, 7, 1):
+        assert most_weights(SITES, hidden, 20_000) == pp.mask_for_shots(ghz, hidden).sum()
     ghz[:, SITES // 2] = 1  # a site that never changes has no correlations, and hides none
     assert links_of(ghz) == pytest.approx(expected(SITES / 3, 20_000), rel=0.05)
 

@@ -89,7 +89,7 @@ def test_candidates() -> None:
     large = pp.ReconstructSettings().candidates(50)
     assert [(links[:2], each.method) for links, each in large] == [
         *(((1, False), "exact"), ((12, False), "exact"), ((25, False), "natural")),
-        *(((50, False), "natural"), ((50, True), "natural")),
+        *(((50, False), "natural"), ((25, True), "natural"), ((50, True), "natural")),
     ]
     assert not any(links.links for links, _ in large)
     assert pp.ReconstructSettings().units_for(1) == (1,)

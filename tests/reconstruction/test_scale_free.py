@@ -27,11 +27,12 @@ def units(sites: int, **given: Any) -> tuple[int, ...]:
 
 
 def test_long_chains_have_one_unless_hidden_is_given() -> None:
-    assert [units(sites) for sites in (1, 20, 21, 100)] == [(), (), (21,), (100,)]
+    assert [units(sites) for sites in (1, 20, 21, 100)] == [(), (), (11, 21), (50, 100)]
     assert units(100, hidden=50) == ()
     assert units(100, hidden=50, scale_free=(30, 20)) == (20, 30)
     assert units(10, scale_free=10) == (10,)
     assert units(2001) == ()
+    assert units(100, positions_sha256="0") == (100,)
     for name in ("hidden", "scale_free"):
         with refuses(f"{name}.0", 0):
             units(25, **{name: (0,)})
@@ -40,7 +41,7 @@ def test_long_chains_have_one_unless_hidden_is_given() -> None:
 @pytest.mark.slow
 def test_the_surgeon_can_prune_it() -> None:
     for sites, hidden in ((500, 500), (600, 300), (2000, 250)):
-        assert units(sites) == (hidden,)
+        assert units(sites) == (hidden // 2, hidden)
         size = Architecture(hidden, scale_free=True).size(sites, 0)
         assert size.weights == pp.scale_free_mask(sites, hidden).sum()
         assert size.parameters <= FISHER_PARAMETERS
@@ -57,7 +58,7 @@ def test_the_surgeon_can_prune_it() -> None:
         ({"hidden": (1, 6, 12, 25)}, "hidden=[1, 6, 12, 25]"),  # the default, without scale-free
         ({"hidden": (12,)}, "hidden=[12]"),
         ({"hidden": (12,), "scale_free": (25,)}, "hidden=[12], scale_free=[25]"),
-        ({"hidden": (1, 6, 12, 25), "scale_free": (25,)}, ""),  # the default, spelt out
+        ({"hidden": (1, 6, 12, 25), "scale_free": (13, 25)}, ""),  # the default, spelt out
     ],
 )
 def test_the_command_repeats_the_run(given: dict[str, Any], options: str) -> None:
@@ -110,6 +111,15 @@ def test_links_of_a_chain_follow_its_training_shots() -> None:
         np.testing.assert_array_equal(mask_of(run, one), mask)
         assert mask_of(run, Architecture(7)) is None
     assert pp.mask_for_shots(training, 7).sum() != pp.scale_free_mask(SITES, 7).sum()
+
+
+def test_its_time_is_estimated_for_the_most_weights_that_so_many_shots_support() -> None:
+    one = Architecture(40, scale_free=True)
+    long, short = (pp.Shots(markov_chain(length, 40, 20_000)) for length in (1e6, 1.0))
+    size = one.size(40, 20_000)
+    assert size.weights == pp.mask_for_shots(long, 40).sum() > pp.mask_for_shots(short, 40).sum()
+    assert size.shots == 20_000
+    assert one.size(40, 300).weights == 6 * 40
 
 
 @pytest.mark.slow

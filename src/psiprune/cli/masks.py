@@ -122,8 +122,8 @@ def scale_free_command(
     """Connect each hidden unit to near sites and to sites at geometrically growing distances.
 
     Args:
-        shots: file of shots of a chain: take the number of sites from it, and link no farther than
-            its correlations reach, in place of the options other than --hidden
+        shots: file of shots of a chain: take the number of sites from it, and as many hidden units
+            and weights as its shots support, in place of the options other than --hidden
         near: number of nearest sites of each hidden unit (default: 8)
         ratio: ratio of successive distances, above 1 (default: 1.4)
     """

@@ -92,6 +92,11 @@ def mask_of_long_chain(shots: Shots) -> Mask | None:
     return _mask(found, None) if found.of_chain else None
 
 
+def most_weights(sites: int, hidden: int, shots: int) -> int:
+    """Return the weights of `mask_for_shots` of a critical chain, which has the most."""
+    return _weights(sites, hidden, _links(sites, shots, decay=0.0), _FEWEST * hidden)
+
+
 class Correlations(NamedTuple):
     """Correlations of bits along a chain.
 
@@ -138,15 +143,21 @@ class Correlations(NamedTuple):
         """The number k of `mask_for_shots`; 0 where the fewest weights are enough."""
         if self.reach < 2:
             return 0.0
-        middle, sites = max(2, -(-self.reach // 2)), min(self.sites, _LARGEST)
+        middle = max(2, -(-self.reach // 2))
         near, far = self.information[[1, middle]]
         if far <= 0.0:
             return 0.0
         decay = np.log(max(near / far, 1.0)) / (2.0 * (middle - 1))
-        decay = max(decay, _CRITICAL / sites)
-        rate = _SIZE / sites + decay
-        links = (np.log(2.0 * self.shots * _GAIN * rate) - 2.0 * decay) / rate
-        return max(float(links), 0.0)
+        return _links(self.sites, self.shots, decay)
+
+
+def _links(sites: int, shots: int, decay: float) -> float:
+    """Return the number k of `mask_for_shots` from 1 / xi."""
+    sites = min(sites, _LARGEST)
+    decay = max(decay, _CRITICAL / sites)
+    rate = _SIZE / sites + decay
+    links = (np.log(2.0 * shots * _GAIN * rate) - 2.0 * decay) / rate
+    return max(float(links), 0.0)
 
 
 def _mask(found: Correlations, hidden: int | None) -> Mask:
@@ -155,11 +166,15 @@ def _mask(found: Correlations, hidden: int | None) -> Mask:
     if hidden is None:
         hidden = sites if links >= _WIDE else (sites + 1) // 2
     units = check_count("hidden", hidden, 1)
-    least = max(_FEWEST * units if found.reach else 0, sites + units - 1)
+    least = _FEWEST * units if found.reach else 0
+    return scale_free_mask(sites, units, weights=_weights(sites, units, links, least))
+
+
+def _weights(sites: int, units: int, links: float, least: int) -> int:
+    """Return the number of weights for so many per site, at least `least`."""
     even = 2 * round(links * sites / 2)  # so that the mask is its own mirror image
     even = min(even, FISHER_PARAMETERS - sites - units)
-    weights = min(max(even, least), sites * units)
-    return scale_free_mask(sites, units, weights=weights)
+    return min(max(even, least, sites + units - 1), sites * units)
 
 
 def _information(bits: NDArray[np.uint8]) -> NDArray[np.float64]:

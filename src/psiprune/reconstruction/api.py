@@ -86,8 +86,8 @@ def reconstruct(
             those of the amplitudes.
         starts: independent fits of each size, for shots in several bases; by default 4.
         scale_free: numbers of hidden units to choose from with the links of `mask_for_shots`, or of
-            `scale_free_mask` where sites have positions; by default N above 20 sites, and none
-            where `hidden` is given.
+            `scale_free_mask` where sites have positions; by default N/2 and N above 20 sites, N
+            with positions, and none where `hidden` is given.
         links: numbers of links of each of N hidden units to choose from, to near and some far
             sites; by default 5, 9, 13 and 21 where the shots have positions, and none where
             `hidden` is given.

@@ -53,11 +53,15 @@ class Architecture(NamedTuple):
     def size(self, sites: int, shots: int, readout: bool = False) -> Size:
         """Return the size of a training on so many shots, with readout errors or without.
 
-        Sparse links are counted as those of a chain.
+        Sparse links are counted as those of a chain, scale-free ones as the most that so many shots
+        support, and without shots as those of `scale_free_mask`.
         """
+        from psiprune.rbm.mask_for_shots import most_weights
         from psiprune.training.estimate import Size
 
         dense = Size.dense(sites, self.hidden, shots, readout)
+        if self.scale_free and shots:
+            return dense._replace(weights=most_weights(sites, self.hidden, shots))
         return dense._replace(weights=_weights(sites, self))
 
     def method(self, given: Method | MethodBySize, sites: int, readout: bool) -> Method:

@@ -48,8 +48,8 @@ class ReconstructSettings(Settings):
     scale_free: tuple[Annotated[int, Field(ge=1, le=FISHER_PARAMETERS)], ...] | None = Field(
         default=None,
         description="numbers of hidden units of further RBMs to try, with links to near sites and "
-        "in geometric steps as of psiprune mask scale-free; without numbers none (default: N above "
-        "20 sites, none if hidden is given)",
+        "in geometric steps as of psiprune mask scale-free; without numbers none (default: N/2 and "
+        "N above 20 sites, N where sites have positions, none if hidden is given)",
     )
     links: tuple[Annotated[int, Field(ge=1, le=FISHER_PARAMETERS)], ...] | None = Field(
         default=None,
@@ -193,7 +193,9 @@ class ReconstructSettings(Settings):
         hidden = sites
         while Architecture(hidden, scale_free=True).size(sites, 0).parameters > FISHER_PARAMETERS:
             hidden //= 2
-        return (hidden,)
+        if self.positions_sha256 is not None:
+            return (hidden,)
+        return ((hidden + 1) // 2, hidden)  # as `mask_for_shots`
 
     def links_for(self, sites: int) -> tuple[int, ...]:
         """Return the numbers of links of each hidden unit to try, in increasing order."""
