@@ -19,7 +19,7 @@ import peers
 import psiprune as pp
 
 FIELD, SEED = 3.04, 0
-SYMMETRIES = "none,flip-mirror"
+SYMMETRIES = "none,flip-lattice"
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 The Ising model on an open L x L lattice at h = 3.04 J. Each RBM has as many hidden units as sites
 and --links links each, of which the fraction --far are far ones drawn with probability
 distance^-exponent, or with 0 links all. It trains by natural gradient on --shots shots of its seed
-and is compared with the exact state, which --state keeps. --symmetry none, flip or flip-mirror ties
-parameters (training.md); with more values, or more links or seeds, there is a row for each. KL is a
-mean over draws of the state. The rows in the file of --json are not measured again, and those of
---bonds are the state truncated. Seconds are processor time.
+and is compared with the exact state, which --state keeps. --symmetry none, flip, flip-mirror or
+flip-lattice ties parameters (training.md); with more values, or more links or seeds, there is a row
+for each. KL is a mean over draws of the state. The rows in the file of --json are not measured
+again, and those of --bonds are the state truncated. Seconds are processor time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import psiprune as pp
 from psiprune.experiments.problem import Problem
 from psiprune.experiments.truncated import truncated_states
 from psiprune.metrics.reference import Reference, reference_of
-from psiprune.training.symmetry import free_parameters
+from psiprune.training.symmetry import free_parameters, symmetry_named
 
 FIELD = 3.04
 #: The fraction of far links, and the exponent of their power law, where a row has none.
@@ -98,7 +98,7 @@ def measured(exact: Reference, of: peers.Row, draws: int) -> peers.Row:
     rbm = pp.train(shots, hidden=sites, mask=mask, seed=seed, method=method)
     trained = time.process_time()
     report = pp.evaluate(rbm, exact, seed=seed, draws=draws)
-    free = free_parameters(rbm.mask, symmetry)
+    free = free_parameters(rbm.mask, symmetry_named(symmetry, shots.positions))
     wave = report.custom["structure"]
     reference = exact.observables.abs_magnetization.value
     found = report.observables.abs_magnetization
