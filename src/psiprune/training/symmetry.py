@@ -239,9 +239,10 @@ def contradicted_symmetry(bits: NDArray[np.uint8], symmetry: Symmetry | None) ->
     if symmetry.permutes:
         _, sites = symmetry.permutations(spins.shape[1], spins.shape[1])
         image = "its mirror image" if symmetry.isometries is None else "the mean of its images"
-        images = [(spins[:, each], spins[:, each[:-1]] * spins[:, each[1:]]) for each in sites]
-        for title, each in zip((site, bond), zip(*images, strict=True), strict=True):
-            zero.append((title, image, len(each) * each[0] - sum(each)))
+        # One image after the other, as all of them may not fit in memory.
+        bonds = (spins[:, to[:-1]] * spins[:, to[1:]] for to in [sites[0], *sites])
+        zero.append((site, image, len(sites) * spins - sum(spins[:, to] for to in sites)))
+        zero.append((bond, image, len(sites) * next(bonds) - sum(bonds)))
     most, line = _CONTRADICTED, ""
     for name, expected, values in zero:
         # The variance of a bit that changed in no shot, were it to change in the next one.
