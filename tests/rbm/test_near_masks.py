@@ -87,6 +87,19 @@ def test_masks_have_the_symmetries_of_a_lattice(
     assert (mask.sum(axis=1) == 5).all()
 
 
+def test_global_units_are_linked_to_all_sites() -> None:
+    near = nearest_mask(16, 32, links=3, far=1, positions=GRID, seed=2)
+    mask = nearest_mask(16, 32, links=3, far=1, positions=GRID, seed=2, global_units=2)
+    np.testing.assert_array_equal(mask[:32], near)
+    assert mask.shape == (34, 16)
+    assert mask[32:].all()
+    sites = isometries(GRID)
+    for unit, site in zip(unit_images(sites, 34), sites, strict=True):
+        np.testing.assert_array_equal(mask, mask[np.ix_(unit, site)])
+    with refuses("global_units", 3, 4):
+        nearest_mask(4, links=2, global_units=4)
+
+
 def test_all_masks_are_connected() -> None:
     for number in (1, 2, 16):
         for far in (0, 16 - number):

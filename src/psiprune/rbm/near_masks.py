@@ -36,6 +36,7 @@ def nearest_mask(
     far: int = 0,
     exponent: float = 3.0,
     shells: bool = False,
+    global_units: int = 0,
     seed: int = 0,
     periodic: bool = False,
     positions: ArrayLike | None = None,
@@ -55,19 +56,21 @@ def nearest_mask(
 
     Args:
         visible: N, number of sites.
-        hidden: N_h, number of hidden units (default: N).
-        links: number of nearest sites of each unit.
-        weights: number of weights, in place of `links`, which is then weights // N_h - far.
+        hidden: N_h, number of hidden units with near sites (default: N).
+        links: number of nearest sites of each of these.
+        weights: number of their weights, in place of `links`, which is then weights // N_h - far.
         far: number of further sites of each unit, drawn one after another with probabilities
             proportional to max(d, 1)^-exponent at a distance d.
         exponent: of the power law, 0 or more.
         shells: whether to include all sites as near as the last one.
+        global_units: number of further units that are linked to all sites, the last rows. They
+            carry an order of the whole lattice, which many far links would take.
         seed: of the choices.
         periodic: as in `scale_free_mask`.
         positions: as in `scale_free_mask`.
 
     Returns:
-        bool [hidden, visible].
+        bool [hidden + global_units, visible].
 
     Raises:
         InputError: links and far are not from 1 and 0 up to `visible` together, both or none of
@@ -87,7 +90,9 @@ def nearest_mask(
     draws += exponent * np.log(np.maximum(distance, 1.0))
     draws[mask] = np.inf
     mask |= _least(draws, draws, far) & ~mask
-    return _connected(mask, distance, weights, images)
+    further = check_count("global_units", global_units, 0, visible - 1)
+    mask = _connected(mask, distance, weights, images)
+    return np.concatenate([mask, np.ones((further, visible), bool)])
 
 
 def correlation_mask(
