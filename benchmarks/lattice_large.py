@@ -1,30 +1,39 @@
 """A critical square lattice beyond the reach of DMRG, from Monte Carlo shots to a judged RBM.
 
 The Ising model on an open L x L lattice at h = 3.04 J. --shots shots by projector quantum Monte
-Carlo train an RBM of as many hidden units as sites by natural gradient, with --links links each,
-two fifths of them far ones, with and without parameters that are tied to the symmetries of the
-state (--symmetry; "none" for without). A fifth as many others judge it: likelihood gained on a
-product of independent bits, <|m|>, structure factor; and the energy of Monte Carlo. Seconds are
-processor time.
+Carlo train an RBM of as many hidden units as sites by natural gradient, --epochs steps, with
+--links links each, two fifths of them far ones, and --wide more units with all links, with and
+without parameters that are tied to the symmetries of the state (--symmetry; "none" for without). A
+fifth as many others judge it: likelihood gained on a product of independent bits, <|m|>, structure
+factor; and the energy of Monte Carlo. Seconds are processor time.
 """
 
 from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 import peers
 import psiprune as pp
+from psiprune.training.symmetry import free_parameters, symmetry_of
 
 FIELD, SEED = 3.04, 0
-SYMMETRIES = "none,flip-mirror"
+SYMMETRIES = "none,flip-lattice"
 
 
 def main() -> None:
     args = peers.options(
-        __doc__, length=12, links="15", symmetry=SYMMETRIES, shots=100_000, draws=50_000
+        __doc__,
+        length=12,
+        links="15",
+        symmetry=SYMMETRIES,
+        wide=2,
+        epochs=400,
+        shots=100_000,
+        draws=50_000,
     )
     length, training = (3, 5_000) if args.quick else (args.length, args.shots)
     model = pp.TFIM2D(length=length, width=length, field=FIELD)
@@ -38,8 +47,10 @@ def main() -> None:
     rows = []
     for symmetry in args.symmetry.split(","):
         for links in "5" if args.quick else args.links.split(","):
-            tie = None if symmetry == "none" else symmetry
-            rows.append(judged(model, found, training, int(links), tie, args.draws))
+            tie: Any = None if symmetry == "none" else symmetry
+            method = pp.NaturalGradient(symmetry=tie, epochs=args.epochs)
+            size = int(links), args.wide
+            rows.append(judged(model, found, training, size, method, args.draws))
             peers.show(rows[-1:])
     peers.show(rows)
     peers.save(args.json, about, lattice_large=rows)
@@ -49,18 +60,20 @@ def judged(
     model: pp.TFIM2D,
     found: pp.QMCSample,
     training: int,
-    links: int,
-    symmetry: str | None,
+    size: tuple[int, int],
+    method: pp.NaturalGradient,
     draws: int,
 ) -> peers.Row:
     """Train one RBM, and compare it with the shots that did not train it."""
     bits, sites = found.shots.bits, found.shots.sites
     begin = time.process_time()
+    links, wide = size
     far = round(0.4 * links)
-    mask = pp.nearest_mask(sites, links=links - far, far=far, positions=model.places)
-    method = pp.NaturalGradient(symmetry=symmetry)  # type: ignore[arg-type]
+    mask = pp.nearest_mask(
+        sites, links=links - far, far=far, global_units=wide, positions=model.places
+    )
     shots = pp.Shots(bits[:training], provenance=dict(found.shots.provenance))
-    rbm = pp.train(shots, hidden=sites, mask=mask, seed=SEED, method=method)
+    rbm = pp.train(shots, hidden=len(mask), mask=mask, seed=SEED, method=method)
     trained = time.process_time()
     waves = {"S0": partial(structure_factor, model, 0), "S1": partial(structure_factor, model, 1)}
     report = pp.evaluate_on_shots(
@@ -72,9 +85,12 @@ def judged(
     )
     energy = report.comparison("energy")
     row: peers.Row = {
-        "symmetry": symmetry or "none",
+        "symmetry": method.symmetry or "none",
+        "epochs": method.epochs,
         "links": links,
+        "global units": wide,
         "weights": rbm.number_of_weights,
+        "free": free_parameters(mask, symmetry_of(method, shots.positions)),
         "training [s]": trained - begin,
         "judging [s]": time.process_time() - trained,
         "E/N": float(energy.value) / sites,

@@ -2,11 +2,12 @@
 
 The Ising model on an open L x L lattice at h = 3.04 J. Each RBM has as many hidden units as sites
 and --links links each, of which the fraction --far are far ones drawn with probability
-distance^-exponent, or with 0 links all. It trains by natural gradient on --shots shots of its seed
-and is compared with the exact state, which --state keeps. --symmetry none, flip or flip-mirror ties
-parameters (training.md); with more values, or more links or seeds, there is a row for each. KL is a
-mean over draws of the state. The rows in the file of --json are not measured again, and those of
---bonds are the state truncated. Seconds are processor time.
+distance^-exponent, or with 0 links all, and --wide more units with all links. It trains by natural
+gradient, --epochs steps, on --shots shots of its seed and is compared with the exact state, which
+--state keeps. --symmetry none, flip, flip-mirror or flip-lattice ties parameters (training.md);
+with more values, or more links or seeds, there is a row for each. KL is a mean over draws of the
+state. The rows in the file of --json are not measured again, and those of --bonds are the state
+truncated. Seconds are processor time.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ import psiprune as pp
 from psiprune.experiments.problem import Problem
 from psiprune.experiments.truncated import truncated_states
 from psiprune.metrics.reference import Reference, reference_of
-from psiprune.training.symmetry import free_parameters
+from psiprune.training.symmetry import free_parameters, symmetry_named
 
 FIELD = 3.04
 #: The fraction of far links, and the exponent of their power law, where a row has none.
 FAR, EXPONENT = 0.4, 3.0
+#: Steps of the training, where a row has none.
+EPOCHS = 150
 WAVES = {"structure": "structure_factor(0,0)"}
 
 
@@ -40,6 +43,8 @@ def main() -> None:
         seeds="0",
         far=FAR,
         exponent=EXPONENT,
+        epochs=EPOCHS,
+        wide=0,
         bonds="",
         shots=100_000,
         draws=50_000,
@@ -59,6 +64,8 @@ def main() -> None:
         key["seed"] = int(seed)
         key |= {} if args.far == FAR else {"far": args.far}
         key |= {} if args.exponent == EXPONENT else {"exponent": args.exponent}
+        key |= {} if args.epochs == EPOCHS else {"epochs": args.epochs}
+        key |= {"global units": args.wide} if args.wide else {}
         if not any(key.items() <= row.items() for row in rows):
             rows.append(key | measured(exact, key, draws))
             peers.show(rows[-1:])
@@ -86,19 +93,20 @@ def measured(exact: Reference, of: peers.Row, draws: int) -> peers.Row:
     """Train one RBM and compare it with the state."""
     seed, links, sites = int(of["seed"] or 0), int(of["links"] or 0), exact.state.sites
     symmetry: Any = None if of["symmetry"] == "none" else of["symmetry"]
-    method = pp.NaturalGradient(symmetry=symmetry)
+    method = pp.NaturalGradient(symmetry=symmetry, epochs=int(of.get("epochs") or EPOCHS))
     shots = pp.sample(exact.state, int(of["shots"] or 0), seed=seed)
     far = round(float(of.get("far") or FAR) * links)
     exponent = float(of.get("exponent") or EXPONENT)
-    mask = None
+    mask, wide = None, int(of.get("global units") or 0)
     if links:
-        how = {"links": links - far, "far": far, "exponent": exponent, "seed": seed}
-        mask = pp.nearest_mask(sites, positions=shots.positions, **how)  # type: ignore[arg-type]
+        how: dict[str, Any] = {"links": links - far, "far": far, "exponent": exponent, "seed": seed}
+        how |= {"global_units": wide, "positions": shots.positions}
+        mask = pp.nearest_mask(sites, **how)
     begin = time.process_time()
-    rbm = pp.train(shots, hidden=sites, mask=mask, seed=seed, method=method)
+    rbm = pp.train(shots, hidden=sites + wide, mask=mask, seed=seed, method=method)
     trained = time.process_time()
     report = pp.evaluate(rbm, exact, seed=seed, draws=draws)
-    free = free_parameters(rbm.mask, symmetry)
+    free = free_parameters(rbm.mask, symmetry_named(symmetry, shots.positions))
     wave = report.custom["structure"]
     reference = exact.observables.abs_magnetization.value
     found = report.observables.abs_magnetization

@@ -169,9 +169,17 @@ def test_masks_of_near_sites(tmp_path: Path, made: Callable[..., np.ndarray[Any,
     file, shots = state.save(tmp_path / "state.nc"), pp.sample(state, 50)
     saved = shots.save(tmp_path / "shots.nc")
     expected = pp.nearest_mask(
-        6, 4, links=2, far=1, exponent=1, seed=3, shells=True, positions=model.places
+        *(6, 4),
+        links=2,
+        far=1,
+        exponent=1,
+        seed=3,
+        shells=True,
+        global_units=1,
+        positions=model.places,
     )
-    options = ("--hidden=4", "--links=2", "--far=1", "--exponent=1", "--seed=3", "--shells")
+    options = ["--hidden=4", "--links=2", "--far=1", "--exponent=1", "--seed=3", "--shells"]
+    options.append("--global-units=1")
     for each in (file, saved):
         found = made("nearest", "--positions", each, *options)
         np.testing.assert_array_equal(found, expected)

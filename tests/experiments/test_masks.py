@@ -183,8 +183,8 @@ def test_masks_by_name_at_positions() -> None:
     }
     same = {
         "scale-free": pp.scale_free_mask(9, weights=45, positions=places),
-        "nearest": pp.nearest_mask(9, links=5, seed=7, positions=places),
-        "tails": pp.nearest_mask(9, links=3, far=2, seed=7, positions=places),
+        "nearest": pp.nearest_mask(9, weights=45, seed=7, positions=places),
+        "tails": pp.nearest_mask(9, weights=45, far=2, seed=7, positions=places),
         "power-law-1": pp.power_law_mask(9, weights=45, exponent=1, seed=7, positions=places),
     }
     for name, mask in same.items():

@@ -72,7 +72,7 @@ def test_links_go_to_near_sites() -> None:
     for given in options:
         found = pp.choose_mask(shots, hidden=(4,), links=(2,), method=METHOD, **given)
         assert found.mask[[0, 1, 2, 3], [2, 3, 0, 1]].all()
-        assert found.mask.sum() == 8 + 1  # one link connects the pairs
+        assert found.mask.sum() == 8 + 4  # one link connects the pairs, with all its images
 
 
 def test_without_positions_links_follow_the_correlations(pairs: pp.Shots) -> None:

@@ -18,11 +18,11 @@ from psiprune.pruning.iterative import prune_to_count
 from psiprune.pruning.optimal_brain_surgeon import LocalModel, remove_weights
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.likelihood import to_vector
-from psiprune.training.method import Symmetry
-from psiprune.training.symmetry import projector, tied
+from psiprune.training.method import SymmetryName
+from psiprune.training.symmetry import Symmetry, orbits_of, projector, symmetry_named, tied
 from refusals import refuses
 
-each_symmetry = pytest.mark.parametrize("symmetry", ["flip", "mirror", "flip-mirror"])
+each_symmetry = pytest.mark.parametrize("name", ["flip", "mirror", "flip-mirror"])
 #: 16 weights, 8 pairs of images.
 RBM = random_rbm(4, 4)
 
@@ -36,7 +36,8 @@ def subspace(symmetry: Symmetry) -> NDArray[np.float64]:
 
 
 @each_symmetry
-def test_the_correction_is_the_minimum_in_the_subspace(symmetry: Symmetry) -> None:
+def test_the_correction_is_the_minimum_in_the_subspace(name: SymmetryName) -> None:
+    symmetry = Symmetry(name)
     rbm = tied(RBM, symmetry)
     fisher, theta, basis = model_fisher(rbm, draws=1, seed=0), to_vector(rbm), subspace(symmetry)
     damped = fisher + absolute_damping(fisher, 1e-3) * np.eye(len(fisher))
@@ -53,7 +54,7 @@ def test_the_correction_is_the_minimum_in_the_subspace(symmetry: Symmetry) -> No
             delta = basis @ (response @ multipliers)
             found.append((float(delta @ damped @ delta / 2), k, theta + delta))
         cost, k, expected = min(found, key=itemgetter(0))
-        gone += [k] if symmetry == "flip" else [k, 15 - k]
+        gone += [k] if name == "flip" else [k, 15 - k]
     assert {*np.flatnonzero(~made.rbm.mask.ravel())} == {*gone}
     after = np.concatenate([made.rbm.weights.ravel(), made.rbm.visible_bias, made.rbm.hidden_bias])
     np.testing.assert_allclose(after, np.where(np.abs(expected) < 1e-9, 0, expected), atol=1e-7)
@@ -67,22 +68,38 @@ def test_the_correction_is_the_minimum_in_the_subspace(symmetry: Symmetry) -> No
 
 @each_symmetry
 @pytest.mark.parametrize("criterion", ["magnitude", "damage", "surgeon", "random"])
-def test_every_criterion_keeps_the_symmetry(criterion: Any, symmetry: Symmetry) -> None:
+def test_every_criterion_keeps_the_symmetry(criterion: Any, name: SymmetryName) -> None:
+    symmetry = Symmetry(name)
     for count in (10, 7):
         pruned = prune_to_count(
             RBM, count, PruneSettings(criterion=criterion), 1, 1, symmetry=symmetry
         )
-        odd = count == 7 and symmetry != "flip"
+        odd = count == 7 and name != "flip"
         assert pruned.number_of_weights == count - odd
-        if symmetry != "flip":
+        if name != "flip":
             np.testing.assert_array_equal(pruned.mask, pruned.mask[::-1, ::-1])
         if criterion == "surgeon":
             after = to_vector(pruned)
             np.testing.assert_allclose(to_vector(tied(pruned, symmetry)), after, atol=1e-9)
 
 
+@pytest.mark.parametrize("criterion", ["magnitude", "damage", "surgeon", "random"])
+def test_every_criterion_keeps_the_symmetries_of_a_lattice(criterion: Any) -> None:
+    """On a 2 x 2 square 16 weights are orbits of 4, 8 and 4: own sites, neighbours, diagonals."""
+    places = pp.lattice_positions("square", 2, 2)
+    symmetry, moves = (symmetry_named(name, places) for name in ("flip-lattice", "lattice"))
+    assert np.unique(orbits_of(RBM.mask, symmetry), return_counts=True)[1].tolist() == [4, 8, 4]
+    settings = PruneSettings(criterion=criterion)
+    for count in (12, 9, 4):
+        pruned = prune_to_count(RBM, count, settings, 1, 1, symmetry=symmetry)
+        assert count - 8 < pruned.number_of_weights <= count
+        kept = symmetry if criterion == "surgeon" else moves  # fine-tuning ties the biases again
+        after = to_vector(pruned)
+        np.testing.assert_allclose(to_vector(tied(pruned, kept)), after, atol=1e-9)
+
+
 def test_equal_pairs_go_one_after_the_other() -> None:
-    mask = top_k_mask(np.ones((2, 4), bool), np.ones((2, 4)), 5, "mirror")
+    mask = top_k_mask(np.ones((2, 4), bool), np.ones((2, 4)), 5, Symmetry("mirror"))
     assert mask.astype(int).tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
 
 

@@ -48,6 +48,16 @@ def test_local_weights_are_partial_correlations() -> None:
     check_biases(rbm)
 
 
+def test_units_linked_to_all_sites_belong_to_none() -> None:
+    mask = np.concatenate([np.tri(5, dtype=bool), np.ones((2, 5), bool)])
+    rbm, noise = local_rbm(SHOTS, 7, 0, mask), local_rbm(SHOTS, 7, 0)
+    drawn = generator_for(0, Stream.LOCAL_WEIGHTS).standard_normal((7, 5))
+    np.testing.assert_allclose(rbm.weights[5:], 3 / 5 + 0.05 * drawn[5:])
+    np.testing.assert_allclose(rbm.weights[np.arange(5), np.arange(5)], 3 + 0.05 * np.diag(drawn))
+    assert np.abs(noise.weights[5:] - rbm.weights[5:]).max() > 1  # a dense RBM has no such units
+    check_biases(rbm)
+
+
 @pytest.mark.parametrize("initial", [local_rbm, coded_rbm])
 def test_a_mask_takes_weights_before_biases_are_set(initial: type) -> None:
     mask = np.random.default_rng(1).random((3, 5)) < 0.5

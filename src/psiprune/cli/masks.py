@@ -189,6 +189,7 @@ def nearest_command(
     far: Int = 0,
     exponent: float = 3.0,
     shells: bool = False,
+    global_units: Int = 0,
     seed: Seed = 0,
     periodic: Periodic = False,
     positions: Positions = None,
@@ -200,11 +201,13 @@ def nearest_command(
         far: number of further sites of each hidden unit, drawn with probability distance^-exponent
         exponent: exponent of the power law
         shells: include all sites as near as the last one
+        global_units: number of further hidden units that are connected to all sites
     """
     from psiprune.rbm.near_masks import nearest_mask
 
     make = partial(nearest_mask, hidden=hidden, links=links, weights=weights, far=far)
     make = partial(make, exponent=exponent, shells=shells, seed=seed, periodic=periodic)
+    make = partial(make, global_units=global_units)
     _write(out, json, lambda: make(**_sites(sites, positions)))
 
 

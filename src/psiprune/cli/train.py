@@ -111,7 +111,6 @@ def train_command(
     from psiprune.training.early import train_saving_epochs
     from psiprune.training.found_symmetry import with_found_symmetry
     from psiprune.training.stopping import check_folds
-    from psiprune.training.symmetry import symmetry_of
     from psiprune.training.train import Callback, default_mask, fingerprint, new_rbm, train
 
     limit = math.inf if yes else parse_duration("--max-time", max_time)
@@ -178,7 +177,7 @@ def train_command(
     weights = units * data.sites if mask_array is None else int(mask_array.sum())
     asked, wanted = wanted, with_found_symmetry(wanted, data, units, mask_array)
     if wanted is not asked:
-        found = symmetry_of(wanted)
+        found = getattr(wanted, "symmetry", None)
         tell(f"psiprune: note: the shots support {f'symmetry {found}' if found else 'no symmetry'}")
     misread = data.readout is not None
     chosen = wanted.for_size(data.sites, units, readout=misread, weights=weights)

@@ -39,7 +39,7 @@ from psiprune.experiments.stopwatch import Stopwatch
 from psiprune.experiments.truncated import truncated_states
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
-from psiprune.training.symmetry import free_parameters
+from psiprune.training.symmetry import free_parameters, symmetry_named
 
 
 def run_masks(
@@ -178,7 +178,8 @@ def _assembled(
 def _floor(settings: MasksSettings, piece: xr.Dataset) -> float:
     """Return what the noise of the shots costs, free parameters / (2 shots), in KL."""
     mask = piece["mask"].values.astype(bool)
-    return free_parameters(mask, piece.attrs.get("symmetry")) / (2 * settings.shots)
+    symmetry = symmetry_named(piece.attrs.get("symmetry"), settings.positions)
+    return free_parameters(mask, symmetry) / (2 * settings.shots)
 
 
 def _over_cells(settings: MasksSettings, pieces: Mapping[Cell, xr.Dataset]) -> xr.Dataset:

@@ -45,6 +45,8 @@ VARIANTS = (DENSE, *CONSTRUCTED, CORRELATION, *SCORED, REWIRED, *PRUNED)
 #: Compared by default where sites have positions, and where they form a chain.
 _LATTICE = ("scale-free", "nearest", "tails", CORRELATION)
 _CHAIN = tuple(kind for kind in CONSTRUCTED if kind not in _LATTICE or kind == "scale-free")
+#: Have the symmetries of a lattice.
+_NEAR = ("nearest", "tails")
 #: Need the exact gradient.
 _BY_GRADIENT = ("snip", "grasp")
 
@@ -212,12 +214,34 @@ class MasksSettings(EnsembleSettings):
                     f"weights to the other numbers of weights, found only {counts[-1]} for {width} "
                     "hidden units; give two or more weights_per_site"
                 )
+            self._check_lattice(width)
             self._check_pairs(width)
             train = self._sized("train", self.train)
             if isinstance(train, NaturalGradient) and counts[-1] + biases > FISHER_PARAMETERS:
                 raise ValueError(
                     f"weights_per_site: 'natural' trains at most {FISHER_PARAMETERS:,} parameters, "
                     f"found {counts[-1] + biases:,}; use less or train.method 'pcd'"
+                )
+
+    def _check_lattice(self, width: int) -> None:
+        """Refuse what has not the symmetries of a lattice, if a method ties to them."""
+        methods = {"train": self.train, "dense_train": self.dense_train}
+        methods |= {"fine_tune": self.fine_tune} if set(PRUNED) & set(self.variants) else {}
+        for field, method in methods.items():
+            name = getattr(method, "symmetry", None)
+            if name is None or not name.endswith("lattice"):
+                continue
+            if self.positions is None:
+                raise ValueError(
+                    f"{field}.symmetry: '{name}' needs a model whose sites have positions, found a "
+                    "chain; use 'mirror'"
+                )
+            others = [kind for kind in self.variants if kind not in (DENSE, *_NEAR)]
+            if others or width % self.sites:
+                found = f"'{others[0]}'" if others else f"{width} hidden units"
+                raise ValueError(
+                    f"{field}.symmetry: '{name}' needs {self.sites} hidden units or a multiple, "
+                    f"and the kinds {' and '.join(_NEAR)}, found {found}; use these"
                 )
 
     def _check_pairs(self, width: int) -> None:

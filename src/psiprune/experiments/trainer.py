@@ -89,7 +89,7 @@ class Trainer(Generic[Chosen]):
         """Yield the RBM, and after it one of each further count."""
         shots, seed = self.member.problem.shots, self.member.seed
         tuning = None if tuning is None else with_symmetry_of(tuning, rbm)
-        symmetry = None if tuning is None else symmetry_of(tuning)
+        symmetry = None if tuning is None else symmetry_of(tuning, shots.positions)
         yield rbm
         for step, count in enumerate(counts[1:], 1):
 

@@ -103,10 +103,7 @@ def choose_mask(
             f"held_out: {held_out:g} of {len(data)} shots leaves a part with fewer than {_LEAST}; "
             "give more shots, or another fraction"
         )
-    testing, training = (
-        Shots(data.bits[rows], source=data.source, readout=data.readout)
-        for rows in (order[:held], order[held:])
-    )
+    testing, training = data.take(order[:held]), data.take(order[held:])
     places = data.positions if positions is None else positions
     units = (max(1, data.sites // 2), data.sites) if hidden is None else hidden
     numbers = sorted({min(check_count("links", each, 1), data.sites) for each in links})

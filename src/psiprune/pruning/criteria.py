@@ -16,8 +16,7 @@ from psiprune.inference.fisher import check_samples, damped_inverse, model_fishe
 from psiprune.inference.observed_fisher import observed_fisher, observed_variances
 from psiprune.rbm.likelihood import WeightedConfigurations, to_vector, unique_configurations
 from psiprune.rbm.model import RBM, Data
-from psiprune.training.method import Symmetry
-from psiprune.training.symmetry import images_of
+from psiprune.training.symmetry import Symmetry, orbits_of
 
 Float64 = NDArray[np.float64]
 #: Model samples of an average above 20 sites.
@@ -158,9 +157,9 @@ def top_k_mask(
 ) -> NDArray[np.bool_]:
     """Return the mask of the `count` weights of greatest saliency among those of `mask`.
 
-    Ties go to the lower index (row by row), so the count is exact. With a mirror symmetry a weight
-    and its image go together, by the saliency of the one with the lower index; where that requires
-    it, one weight fewer remains.
+    Ties go to the lower index (row by row), so the count is exact. Under a symmetry of the sites a
+    weight and its images go together, by the saliency of the one with the lowest index; where that
+    requires it, fewer weights remain: by one under a mirror, by up to seven on a square lattice.
 
     Raises:
         InputError: the saliency has another shape than the mask or is NaN at a weight, or the count
@@ -175,13 +174,10 @@ def top_k_mask(
     if np.isnan(saliency[mask]).any():
         raise InputError("saliency: must be a number at every weight of the mask, found nan")
     existing = np.flatnonzero(mask)
-    image = images_of(len(existing), symmetry)
-    first = np.minimum(np.arange(len(existing)), image)
+    first = orbits_of(mask, symmetry)
     order = np.lexsort((first, -saliency.ravel()[existing[first]]))
-    selected = np.zeros(len(existing), bool)
-    selected[order[:count]] = True
     result = np.zeros(mask.size, bool)
-    result[existing[selected & selected[image]]] = True
+    result[existing[np.isin(first, first[order[count:]], invert=True)]] = True
     return result.reshape(mask.shape)
 
 

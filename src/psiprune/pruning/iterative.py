@@ -26,9 +26,9 @@ from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.model import RBM
 from psiprune.rbm.phase import PhaseRBM
 from psiprune.states.mps import MPS
-from psiprune.training.method import Method, Symmetry
+from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize, MethodLike, as_method
-from psiprune.training.symmetry import symmetry_of, tied, with_symmetry_of
+from psiprune.training.symmetry import Symmetry, symmetry_of, tied, with_symmetry_of
 from psiprune.training.train import Callback, fit
 
 
@@ -74,8 +74,7 @@ def prune_to_count(
     With criterion "random" all steps use one draw, so that the masks of a path are nested. Samples
     of the RBM are drawn anew for each step. With readout errors "damage" and "surgeon" measure the
     cost in the distribution of the records. With a symmetry to which fine-tuning ties the
-    parameters they are tied here, and a weight goes with its mirror image, so that an odd number of
-    weights may become one less.
+    parameters they are tied here, and a weight goes with its images, which may leave fewer weights.
 
     Raises:
         InputError: more than 20,000 parameters with criterion "surgeon", or the mask has not the
@@ -160,7 +159,7 @@ class Pruner:
         and fine-tuning ends where the parts left out are likeliest.
         """
         shots, method, seed = self.shots, self.fine_tune, self.seed
-        symmetry = None if method is None else symmetry_of(method)
+        symmetry = None if method is None else symmetry_of(method, shots.positions)
 
         def pruned(rbm: RBM) -> RBM:
             return prune_to_count(rbm, weights, self.settings, seed, step, shots.readout, symmetry)

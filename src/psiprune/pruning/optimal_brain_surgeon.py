@@ -43,8 +43,7 @@ from psiprune.rbm.likelihood import (
 )
 from psiprune.rbm.model import RBM, Data
 from psiprune.rbm.observed import log_prob_recorded
-from psiprune.training.method import Symmetry
-from psiprune.training.symmetry import images_of, projector, restricted, tied
+from psiprune.training.symmetry import Symmetry, orbits_of, projector, restricted, tied
 
 Float64 = NDArray[np.float64]
 #: Chunks of a level, each with a new F: up to 20 sites, and above, where F takes seconds.
@@ -148,7 +147,7 @@ def prune_obs(
             (`psiprune.inference.observed_fisher`), from `draws` simulated ones, and up to 20 sites
             KL is that of p(y). Above, KL of p(v) is an upper bound. Not with `samples`.
         symmetry: that of the RBM's parameters, as after training with it; they keep it, and a
-            weight goes with its mirror image, which may leave one weight fewer than `count`.
+            weight goes with its images, which may leave fewer weights than `count`.
 
     Raises:
         InputError: more than 20,000 parameters, fewer than eight samples per parameter, samples
@@ -190,8 +189,8 @@ def remove_weights(
         inverse: (F + lambda 1)^-1, [parameter, parameter], in the order of `fisher_matrix`.
         count: weights to remove.
         first: rank in the order of saliency of the first weight to remove.
-        symmetry: of the parameters and the inverse. Under a mirror a weight and its image are one
-            parameter and go together, so one more than `count` may go.
+        symmetry: of the parameters and the inverse. Under a permutation of sites a weight and its
+            images are one parameter and go together, so more than `count` may go.
 
     The inverse for the parameters left after removing k is F^-1 - F^-1 e_k e_k^T F^-1 / [F^-1]_kk.
     Only the columns of removed weights are needed, so only those are updated: m removals cost m^2
@@ -199,7 +198,7 @@ def remove_weights(
     """
     weights = np.arange(rbm.number_of_weights)
     theta, removed, predicted = surgery(
-        to_vector(rbm), inverse, weights, count, images_of(len(weights), symmetry), first=first
+        to_vector(rbm), inverse, weights, count, orbits_of(rbm.mask, symmetry), first=first
     )
     mask = rbm.mask.copy()
     mask[mask] = ~removed[weights]
@@ -212,7 +211,7 @@ def surgery(
     inverse: Float64,
     weights: NDArray[np.int64],
     count: int,
-    image: NDArray[np.int64] | None = None,
+    orbit: NDArray[np.int64] | None = None,
     *,
     first: int = 0,
 ) -> tuple[Float64, NDArray[np.bool_], float]:
@@ -222,8 +221,8 @@ def surgery(
         theta: all parameters, [parameter].
         inverse: of the matrix of the quadratic form, [parameter, parameter].
         weights: the parameters that may be removed, in ascending order.
-        count: how many of them; with images one more may go.
-        image: the parameter that goes with each of `weights`; itself by default.
+        count: how many of them; with orbits more may go.
+        orbit: a number for each of `weights`; those of the same number go together.
         first: rank in the order of saliency of the first one.
 
     Returns:
@@ -234,11 +233,11 @@ def surgery(
     least = _ROUNDING * diagonal
     columns = np.empty((count, len(theta)))
     removed = np.zeros(len(theta), bool)
-    image = weights if image is None else image
+    orbit = weights if orbit is None else orbit
     predicted = 0.0
     for m in range(count):
         if np.count_nonzero(removed) >= count:
-            break  # in pairs
+            break  # several went at once
         saliency = np.full(len(theta), np.inf)
         left = weights[~removed[weights]]
         saliency[left] = theta[left] ** 2 / (2.0 * diagonal[left])
@@ -251,7 +250,7 @@ def surgery(
         theta = theta - columns[m] * (theta[k] / root)
         # A remaining variance is positive up to rounding.
         diagonal = np.maximum(diagonal - columns[m] ** 2, least)
-        removed[[k, image[np.searchsorted(weights, k)]]] = True
+        removed[weights[orbit == orbit[np.searchsorted(weights, k)]]] = True
     return theta, removed, predicted
 
 

@@ -293,7 +293,7 @@ def _resampled(shots: Shots, seed: int) -> Shots:
     """Shots drawn from these with replacement."""
     rows = generator_for(seed, Stream.ENSEMBLE_RESAMPLE).integers(0, len(shots), len(shots))
     source = f"{shots.source} (resampled)"
-    return Shots(shots.bits[rows], source=source, readout=shots.readout)
+    return replace(shots.take(rows), source=source)
 
 
 def _make(_: str, make: Callable[[Checkpoints | None], Trial]) -> Trial:

@@ -46,6 +46,9 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     b_i = logit <v_i> - sum_j W_ji / 2. With many sites, maximum-likelihood training reaches a much
     lower KL from here than from random weights (docs/training.md).
 
+    With N_h = m N + k, where the mask links the last k < N units to all sites but not all others
+    (`nearest_mask`), these belong to no site: they do not count in N_h, and their rho_ji is 1 / N.
+
     Raises:
         InputError: no hidden unit or too many, or the mask has another shape.
     """
@@ -60,8 +63,11 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     scale = np.sqrt(np.diag(precision))
     partial = -precision / np.outer(scale, scale)
     np.fill_diagonal(partial, 1.0)
-    centre = ((np.arange(hidden) + 0.5) * sites / hidden).astype(int)
-    weights = _STRENGTH * partial[centre] + _NOISE * generator.standard_normal((hidden, sites))
+    on_sites = hidden - _global_units(mask, hidden, sites)
+    centre = ((np.arange(on_sites) + 0.5) * sites / on_sites).astype(int)
+    middle = np.full((hidden - on_sites, sites), 1.0 / sites)
+    weights = _STRENGTH * np.concatenate([partial[centre], middle])
+    weights += _NOISE * generator.standard_normal((hidden, sites))
     return _centred_rbm(weights, mean, mask, "local")
 
 
@@ -85,6 +91,15 @@ def coded_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     noise = generator.standard_normal(signs.shape)
     weights = (_CODED * signs + noise / 2.0) / np.sqrt(len(sites))
     return _centred_rbm(weights, _means(shots), mask, "coded")
+
+
+def _global_units(mask: NDArray[np.bool_] | None, hidden: int, sites: int) -> int:
+    """Return how many units belong to no site; see `local_rbm`."""
+    further = hidden % sites
+    if mask is None or not further or hidden < sites or np.shape(mask) != (hidden, sites):
+        return 0
+    table = np.asarray(mask)
+    return further if table[-further:].all() and not table.all() else 0
 
 
 def check_hidden(visible: int, hidden: int) -> int:

@@ -192,24 +192,27 @@ def check_connected_weights(weights: int, hidden: int, visible: int) -> int:
     return int(weights)
 
 
-def sorted_links(*keys: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def sorted_links(
+    *keys: NDArray[Any], lowest: NDArray[Any] | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the links of the minimum spanning tree and all others, both in the same order.
 
     That is the order in which Kruskal's algorithm adds links to the tree: by the keys and, where
-    they are equal, by the fractional part of 0.618 j, with j the lower of the units of the link and
-    of its mirror image. So these are spread over the units, each beside its mirror image.
+    they are equal, by the fractional part of 0.618 j, with j the lowest of the units of the link
+    and of its images. So these are spread over the units, each beside its images.
 
     Args:
         keys: [unit, site] each, the most significant one last, as for np.lexsort.
+        lowest: the lowest number of an image of each link, [link]; default: those of mirror images.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
     hidden, visible = keys[0].shape
     link = np.arange(hidden * visible)
-    mirrored = np.minimum(link, link[::-1])
-    spread = mirrored // visible * _GOLDEN % 1.0
-    order = np.lexsort((link, mirrored, spread, *(key.ravel() for key in keys)))
+    lowest = np.minimum(link, link[::-1]) if lowest is None else lowest
+    spread = lowest // visible * _GOLDEN % 1.0
+    order = np.lexsort((link, lowest, spread, *(key.ravel() for key in keys)))
     # Ranks as costs: all differ, so there is one tree.
     ends = order // visible, hidden + order % visible
     graph = csr_array((link + 1.0, ends), shape=(hidden + visible, hidden + visible))

@@ -6,6 +6,9 @@ of weights proportional to the number of sites; a few far links carry what decay
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import starmap
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -14,10 +17,13 @@ from psiprune.core.random import Stream, generator_for
 from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import ShotsLike, as_shots, without_readout_error
 from psiprune.rbm.geometry import geometry_of
+from psiprune.rbm.isometries import isometries, unit_images
 from psiprune.rbm.masks import Mask, check_connected_weights, mask_of, sorted_links
 
 #: Fraction of the links of a unit that are far ones, where a caller gives their total only.
 FAR = 0.4
+#: Of a table [unit, site].
+Index = tuple[NDArray[np.intp], ...]
 _DECIMALS = 12  # correlations that are equal but for rounding errors must tie
 
 
@@ -30,6 +36,7 @@ def nearest_mask(
     far: int = 0,
     exponent: float = 3.0,
     shells: bool = False,
+    global_units: int = 0,
     seed: int = 0,
     periodic: bool = False,
     positions: ArrayLike | None = None,
@@ -37,47 +44,55 @@ def nearest_mask(
     """Return a mask that links each hidden unit to the nearest sites, and to some farther ones.
 
     Of sites at the same distance as the last one, a random choice is taken; with `shells` all are.
-    Where distances stay the same with sites and hidden units reversed, as on a chain and on a
-    lattice in snake order with N hidden units, the random choices do, too.
     Where these links do not connect all units, the shortest that do so are added. With `weights`
     the mask has exactly that number: the longest links are left out, or the shortest missing ones
     are added.
 
+    The mask is the same under all isometries of the positions with N hidden units or a multiple
+    (`psiprune.rbm.isometries`), and on a chain with sites and hidden units reversed, except for
+    links that are left out or added to reach `weights`. So the images of a chosen link are chosen,
+    too: a unit that an isometry maps onto itself has one link more where its last choice has an
+    image, and one in the middle of a lattice up to seven more.
+
     Args:
         visible: N, number of sites.
-        hidden: N_h, number of hidden units (default: N).
-        links: number of nearest sites of each unit.
-        weights: number of weights, in place of `links`, which is then weights // N_h - far.
+        hidden: N_h, number of hidden units with near sites (default: N).
+        links: number of nearest sites of each of these.
+        weights: number of their weights, in place of `links`, which is then weights // N_h - far.
         far: number of further sites of each unit, drawn one after another with probabilities
             proportional to max(d, 1)^-exponent at a distance d.
         exponent: of the power law, 0 or more.
         shells: whether to include all sites as near as the last one.
+        global_units: number of further units that are linked to all sites, the last rows. They
+            carry an order of the whole lattice, which many far links would take.
         seed: of the choices.
         periodic: as in `scale_free_mask`.
         positions: as in `scale_free_mask`.
 
     Returns:
-        bool [hidden, visible].
+        bool [hidden + global_units, visible].
 
     Raises:
         InputError: links and far are not from 1 and 0 up to `visible` together, both or none of
             links and weights are given, or another argument is out of range.
     """
-    distance = geometry_of(visible, hidden, periodic, positions).distance
+    distance, images = _with_images(visible, hidden, periodic, positions)
     far = check_count("far", far, 0, visible - 1)
     links = _links(links, weights, distance.shape, far)
     check_count("far", far, 0, visible - links)
     exponent = check_number("exponent", exponent, "a number of at least 0", lambda x: x >= 0)
     generator = generator_for(check_seed(seed), Stream.NEAREST_MASK)
-    mask = _least(distance, _mirrored(generator.random(distance.shape), distance), links)
+    mask = _least(distance, _alike(generator.random(distance.shape), images), links)
     if shells:
         mask = distance <= np.where(mask, distance, 0.0).max(axis=1, keepdims=True)
     # The k smallest of E / p, E exponential, are k draws without replacement (Efraimidis 2006).
-    draws = np.log(_mirrored(generator.exponential(size=distance.shape), distance))
+    draws = np.log(_alike(generator.exponential(size=distance.shape), images))
     draws += exponent * np.log(np.maximum(distance, 1.0))
     draws[mask] = np.inf
     mask |= _least(draws, draws, far) & ~mask
-    return _connected(mask, distance, weights)
+    further = check_count("global_units", global_units, 0, visible - 1)
+    mask = _connected(mask, distance, weights, images)
+    return np.concatenate([mask, np.ones((further, visible), bool)])
 
 
 def correlation_mask(
@@ -112,7 +127,8 @@ def correlation_mask(
     links = _links(links, weights, (len(middles), data.sites), 0)
     strength = _correlations(data.bits)[middles.astype(int)]
     strength[np.arange(len(middles)), middles.astype(int)] = np.inf  # also where it never changes
-    return _connected(_least(-strength, -strength, links), -strength, weights)
+    place = np.broadcast_to(np.arange(data.sites, dtype=float), strength.shape)
+    return _connected(_least(-strength, place, links), -strength, weights)
 
 
 def _correlations(bits: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -125,20 +141,41 @@ def _correlations(bits: NDArray[np.uint8]) -> NDArray[np.float64]:
     return correlations.round(_DECIMALS)
 
 
-def _mirrored(draws: NDArray[np.float64], distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return draws that are the same reversed, if the distances are [unit, site].
+def _with_images(
+    visible: int, hidden: int | None, periodic: bool, positions: ArrayLike | None
+) -> tuple[NDArray[np.float64], Sequence[Index]]:
+    """Return distances [unit, site], and the indices of such a table that leave them the same."""
+    place = geometry_of(visible, hidden, periodic, positions)
+    distance = place.distance
+    units, sites = (np.arange(number)[None] for number in distance.shape)
+    if positions is not None and len(distance) % visible == 0:
+        sites = isometries(place.sites)
+        units = unit_images(sites, len(distance))
+    elif (distance == distance[::-1, ::-1]).all():
+        units, sites = (np.concatenate([each, each[:, ::-1]]) for each in (units, sites))
+    images = list(starmap(np.ix_, zip(units, sites, strict=True)))
+    # Positions may be rounded.
+    return _alike(distance, images), images
 
-    The smaller of two exponential draws is one again, of half the mean, which does not matter.
+
+def _alike(draws: NDArray[np.float64], images: Sequence[Index]) -> NDArray[np.float64]:
+    """Return the smallest of the images of each value, the same for all of them.
+
+    The smallest of exponential draws is one again, of a smaller mean, which does not matter.
     """
-    if (distance != distance[::-1, ::-1]).any():
-        return draws
-    return np.minimum(draws, draws[::-1, ::-1])
+    least = draws
+    for image in images:
+        least = np.minimum(least, draws[image])
+    return least
 
 
 def _least(keys: NDArray[np.float64], ties: NDArray[np.float64], number: int) -> Mask:
-    """Return where each row has its smallest keys; equal ones by `ties`, then from the left."""
-    mask = np.zeros(keys.shape, bool)
-    np.put_along_axis(mask, np.lexsort((ties, keys))[:, :number], True, axis=1)
+    """Return where each row has its smallest keys, of equal ones by `ties`, and equal to those."""
+    if number == 0:
+        return np.zeros(keys.shape, bool)
+    last = np.lexsort((ties, keys))[:, number - 1 : number]
+    key, tie = (np.take_along_axis(each, last, axis=1) for each in (keys, ties))
+    mask: Mask = (keys < key) | ((keys == key) & (ties <= tie))
     return mask
 
 
@@ -152,9 +189,57 @@ def _links(links: int | None, weights: int | None, shape: tuple[int, ...], far: 
     return max(1, check_connected_weights(weights, hidden, visible) // hidden - far)
 
 
-def _connected(mask: Mask, distance: NDArray[np.float64], weights: int | None) -> Mask:
+def _connected(
+    mask: Mask,
+    distance: NDArray[np.float64],
+    weights: int | None,
+    images: Sequence[Index] = (),
+) -> Mask:
     """Return the mask with the shortest links that connect its parts, and as many as given."""
-    tree, others = sorted_links(distance, ~mask)
+    orbit = None
+    if len(images) > 1:
+        orbit = _alike(np.arange(mask.size, dtype=float).reshape(mask.shape), images).ravel()
+    tree, others = sorted_links(distance, ~mask, lowest=orbit)
     if weights is None:
-        return mask | mask_of(tree, mask.shape)
-    return mask_of(np.concatenate([tree, others])[:weights], mask.shape)
+        added = mask_of(tree, mask.shape)
+        return mask | np.any([added, *(added[image] for image in images)], axis=0)
+    order = np.concatenate([tree, others])
+    if orbit is not None:
+        order = _whole(order, orbit, np.isin(orbit, orbit[tree]), weights)
+    return mask_of(order[:weights], mask.shape)
+
+
+def _whole(
+    order: NDArray[np.intp],
+    orbit: NDArray[np.float64],
+    needed: NDArray[np.bool_],
+    number: int,
+) -> NDArray[np.intp]:
+    """Return links in an order whose first ones, so many, are whole orbits if that is possible.
+
+    Args:
+        order: the links, those of an orbit one after the other except for those of the tree.
+        orbit: a number for each link, the same for all its images.
+        needed: whether an orbit is that of a link of the tree.
+        number: of links.
+    """
+    if np.count_nonzero(needed) > number:
+        return order
+    order = order[np.argsort(~needed[order], kind="stable")]
+    _, first, inverse, size = np.unique(
+        orbit[order], return_index=True, return_inverse=True, return_counts=True
+    )
+    rank = np.argsort(first)  # of orbits, by their first link
+    ends = np.cumsum(size[rank])
+    taken = int(np.searchsorted(ends, number, side="right"))
+    chosen = [*range(taken)]
+    left = number - int(ends[taken - 1] if taken else 0)
+    for k in range(taken, len(rank)):
+        if left == 0:
+            break
+        if size[rank[k]] <= left:
+            chosen.append(k)
+            left -= int(size[rank[k]])
+    later = np.ones(len(rank), bool)
+    later[rank[chosen]] = False
+    return order[np.lexsort((first[inverse], later[inverse]))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -123,11 +123,7 @@ def split_shots(
     arranged = np.repeat(by_block, blocks.length)[:total]
     order = np.arange(total) if dependence is None else dependence.order
     training, validation, test = (
-        Shots(
-            shots.bits[order[arranged == k]],
-            source=f"{shots.source} ({name})",
-            readout=shots.readout,
-        )
+        replace(shots.take(order[arranged == k]), source=f"{shots.source} ({name})")
         for k, name in enumerate(sizes)
     )
     part = np.empty_like(arranged)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,4 +200,4 @@ def _replica(run: Run, rbm: RBM, seed: int) -> Shots:
     drawn = drawn.recorded(training.readout, derive_seed(seed, Stream.REPLICA_RECORDS))
     bits = drawn.bits.reshape(-1, rbm.visible)[:number]
     source = f"draws of the RBM of {training.source}"
-    return Shots(bits, source=source, readout=training.readout)
+    return replace(training, bits=bits, source=source)

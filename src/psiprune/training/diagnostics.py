@@ -153,7 +153,7 @@ def training_problems(rbm: RBM, shots: Shots, method: Method, seed: int) -> list
     contradiction = contradicted_rates(shots)
     problems = [contradiction] if contradiction else []
     if shots.readout is None:
-        asymmetry = contradicted_symmetry(sample.bits, symmetry_of(method))
+        asymmetry = contradicted_symmetry(sample.bits, symmetry_of(method, shots.positions))
         problems += [asymmetry] if asymmetry else []
     fit = _fit_problem(rbm, sample, data, method, len(shots), seed)
     if fit:

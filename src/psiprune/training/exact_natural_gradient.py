@@ -15,6 +15,7 @@ from psiprune.training.method import SYMMETRY, WEIGHT_DECAY, Initial, Method, Sy
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     from psiprune.data.shots import Shots
     from psiprune.rbm.likelihood import Moments, WeightedConfigurations
@@ -45,6 +46,7 @@ class ExactState:
             errors the posterior given the records, at the current RBM, None where `slope` is.
         damping: lambda of the next step.
         done: whether training has converged.
+        tie: the projector on parameters that have the symmetry, if any.
     """
 
     data: WeightedConfigurations | Records
@@ -56,6 +58,7 @@ class ExactState:
     true: WeightedConfigurations | None
     damping: float
     done: bool
+    tie: csr_array | None = None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a checkpoint stores."""
@@ -149,10 +152,12 @@ class ExactNaturalGradient(Method):
 
         The data may also be weighted configurations, that is, a distribution.
         """
+        import numpy as np
+
         from psiprune.data.shots import Shots
         from psiprune.rbm.likelihood import unique_configurations
         from psiprune.rbm.observed import records_of
-        from psiprune.training.symmetry import symmetry_of, tied
+        from psiprune.training.symmetry import projector, symmetry_of, tied
 
         self.check_size(rbm.visible, rbm.hidden)
         if rbm.number_of_parameters > FISHER_PARAMETERS:
@@ -165,8 +170,9 @@ class ExactNaturalGradient(Method):
             data, true = records_of(shots), None
         else:
             data = true = unique_configurations(shots) if isinstance(shots, Shots) else shots
-        rbm = tied(rbm, symmetry_of(self))
-        return ExactState(data, seed, 0, rbm, float("nan"), None, true, _FIRST_DAMPING, False)
+        symmetry = symmetry_of(self, shots.positions if isinstance(shots, Shots) else None)
+        rbm, tie = tied(rbm, symmetry), projector(rbm.mask, symmetry)
+        return ExactState(data, seed, 0, rbm, np.nan, None, true, _FIRST_DAMPING, False, tie)
 
     def step(self, state: ExactState) -> tuple[ExactState, ExactInfo]:
         """Return the state after one step; see `Method.step`."""
@@ -175,10 +181,10 @@ class ExactNaturalGradient(Method):
         from psiprune.core.lapack import cholesky_in_place, solve
         from psiprune.inference.fisher import fisher_matrix
         from psiprune.rbm.likelihood import flatten, from_vector, to_vector
-        from psiprune.training.symmetry import projector, restricted, symmetry_of
+        from psiprune.training.symmetry import restricted
 
         rbm, data, damping, epoch = state.rbm, state.data, state.damping, state.epoch + 1
-        x, tie = to_vector(rbm), projector(rbm.mask, symmetry_of(self))
+        x, tie = to_vector(rbm), state.tie
         decay = np.zeros(len(x))
         decay[: rbm.number_of_weights] = self.weight_decay
 

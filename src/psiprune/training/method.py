@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from psiprune.rbm.model import RBM
 
 Initial = Literal["random", "local", "coded"]
-#: flip: p(v) = p(1 - v). mirror: p(v) is the same with the order of sites reversed.
-Symmetry = Literal["flip", "mirror", "flip-mirror"]
+#: flip: p(v) = p(1 - v). mirror: p(v) is the same with the order of sites reversed. lattice: it is
+#: under all isometries of the positions of sites.
+SymmetryName = Literal["flip", "mirror", "flip-mirror", "lattice", "flip-lattice"]
 #: found: that which `find_symmetry` finds in the shots.
-SymmetryChoice = Literal["flip", "mirror", "flip-mirror", "found"]
+SymmetryChoice = Literal["flip", "mirror", "flip-mirror", "lattice", "flip-lattice", "found"]
 #: Description of the field `weight_decay`, which has one meaning in all methods.
 WEIGHT_DECAY = "L2 penalty on the weights, not on the biases, in nats per shot"
 #: The same of the field `symmetry`.
 SYMMETRY = (
     "symmetry of the state that the parameters are tied to: all bits flipped, the order of sites "
-    "reversed, both, or what the shots support (found)"
+    "reversed (mirror), all rotations and reflections of its positions (lattice), a flip with one "
+    "of these, or what the shots support (found)"
 )
 
 

@@ -226,7 +226,7 @@ class NaturalGradient(Method):
         if true is None:  # each part has shots from the whole set, which may be sorted
             parts = parts_of(len(shots), self.chains)
             data = [np.ascontiguousarray(shots.bits[first::parts]) for first in range(parts)]
-        symmetry = symmetry_of(self)
+        symmetry = symmetry_of(self, shots.positions)
         start, tie = tied(rbm, symmetry), projector(rbm.mask, symmetry)
         return NaturalState(data, seed, 0, start, shots.bits[chosen], None, None, true, tie)
 

@@ -59,7 +59,7 @@ def divide(shots: Shots, folds: int, seed: int) -> Parts:
     part = generator_for(seed, Stream.FOLDS).permutation(len(shots)) % folds
 
     def some(chosen: NDArray[np.bool_]) -> Shots:
-        return Shots(shots.bits[chosen], readout=shots.readout)
+        return shots.take(chosen)
 
     return Parts(
         tuple(some(part != k) for k in range(folds)), tuple(some(part == k) for k in range(folds))
