@@ -225,7 +225,7 @@ def test_states_of_masks_are_made_with_their_limits(
 
     monkeypatch.setattr("psiprune.experiments.problem.ground_state", refused)
     narrow = stage(max_bond=2, max_variance=0.1)
-    with pytest.raises(ConvergenceError, match="'max_bond': 2, 'max_variance': 0.1"):
+    with pytest.raises(ConvergenceError, match=r"'max_bond': 2, 'max_variance': 0\.1"):
         make(narrow, tmp_path)
     assert narrow.key != stage().key == stage(max_bond=200).key
 
