@@ -1,8 +1,8 @@
-"""Copy what docs/masks.md shows of finished runs of `psiprune masks` into small files.
+"""Copy what docs/masks.md and lattice.md show of runs of `psiprune masks` into small files.
 
     python scripts/keep_masks.py RUN ... [--out docs/masks]
 
-RUN/masks.nc becomes OUT/RUN.nc without measures that no figure or table of the page has.
+RUN/masks.nc becomes OUT/RUN.nc without measures that no figure or table of the pages has.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ UNUSED = (
     *("components", "infidelity", "correlation_mse", "magnetization", "abs_magnetization_error"),
     *("mps_infidelity", "energy_error"),
 )
+#: What lattice.md shows in addition, as its structure factor at wavevector 0.
+OF_LATTICES = ("magnetization_distribution", "magnetization_distribution_reference")
 
 
 def main() -> None:
@@ -27,7 +29,8 @@ def main() -> None:
     given = parser.parse_args()
     for run in given.runs:
         masks = read_dataset(run / "masks.nc", "masks")
-        unused = [name for name in masks.data_vars if str(name).startswith(UNUSED)]
+        used = OF_LATTICES if "hamiltonian" in masks.coords else ()
+        unused = {name for name in masks.data_vars if str(name).startswith(UNUSED)} - {*used}
         file = write_dataset(given.out / f"{run.name}.nc", masks.drop_vars(unused), "masks", 6000)
         print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
 

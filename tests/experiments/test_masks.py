@@ -205,6 +205,7 @@ def test_masks_of_a_lattice(tmp_path: Path) -> None:
         "correlation": pp.correlation_mask(shots, weights=15),
     }
     assert masks["variant"].values.tolist() == ["dense", *expected]
+    assert masks["hamiltonian"].item() == "2 x 3 square lattice, h = 2"
     for name, mask in expected.items():
         rbm = pp.load_rbm(tmp_path / f"h=2/seed-0/6-{name}-15.nc")
         np.testing.assert_array_equal(rbm.mask, mask)

@@ -49,6 +49,18 @@ def test_second_neighbours_by_reach() -> None:
     assert len(TFIM2D(length=3, width=3, reach=sqrt(2)).bonds) == 20  # up to rounding errors
 
 
+def test_titles() -> None:
+    """For figures; a model that has no words of its own is named by its parameters."""
+    square = TFIM2D(length=6, width=4, field=3.04)
+    assert square.title == "6 x 4 square lattice, h = 3.04"
+    other = {"lattice": "triangular", "boundary": "cylinder", "coupling": -1, "reach": 1.5}
+    odd = square.model_copy(update=other)
+    assert odd.title == "6 x 4 triangular cylinder, h = 3.04, J = -1, reach 1.5"
+    given = TFIM2D(positions=((0, 0), (1, 0), (0, 1)))
+    assert given.title == "3 sites at given positions, h = 1"
+    assert IsingChain(sites=4, alpha=3).title == "IsingChain(sites=4, alpha=3.0)"
+
+
 def test_given_positions_are_those_of_the_lattice(tmp_path: Path) -> None:
     lattice = TFIM2D(length=2, width=3, field=2.0)
     places = tuple(map(tuple, 5.5 * np.array(lattice.places) + 0.1))

@@ -17,6 +17,7 @@ import xarray as xr
 import psiprune as pp
 import tiny
 from outcomes import run_of, text_of
+from psiprune.core.exceptions import ConvergenceError
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.io.netcdf import read_dataset
 from psiprune.io.run import open_run
@@ -27,7 +28,7 @@ from psiprune.sweeps.points import points_of
 from psiprune.sweeps.report import final_table
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import read_table, rows_of
-from psiprune.sweeps.tasks import Point, Run
+from psiprune.sweeps.tasks import Point, Run, Stage, make
 from refusals import refuses
 from spies import failing
 from swept import brief_study, made, mixed_sweep, runs_of, sparse_sweep
@@ -206,6 +207,27 @@ def test_points_of_a_grid() -> None:
     grid = "[[grid]]\npoints = [{hidden = 3}, {rewind_epoch = 0}]\n"
     both = points_of(pp.SweepSettings(**tomllib.loads(f"[study]\nfields = [1.0]\n{grid}")))
     assert [type(point) for point in both] == [Point, Run]
+
+
+def test_states_of_masks_are_made_with_their_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `psiprune masks` makes them, and not shared with those of other limits."""
+
+    def stage(**limits: float) -> Stage:
+        model = pp.TFIM2D(length=2, width=3, field=3.0)
+        masks = pp.MasksSettings(model=model, hidden=6, weights_per_site=(2.5,), **limits)  # type: ignore[arg-type]
+        (run,) = runs_of(pp.SweepSettings(masks=masks))
+        return run.problems[0].stage("state")
+
+    def refused(_: pp.Hamiltonian, **limits: float) -> None:
+        raise ConvergenceError(f"{limits}")
+
+    monkeypatch.setattr("psiprune.experiments.problem.ground_state", refused)
+    narrow = stage(max_bond=2, max_variance=0.1)
+    with pytest.raises(ConvergenceError, match=r"'max_bond': 2, 'max_variance': 0\.1"):
+        make(narrow, tmp_path)
+    assert narrow.key != stage().key == stage(max_bond=200).key
 
 
 # ---- tables, reports and dry runs

@@ -123,7 +123,7 @@ def labelled(settings: EnsembleSettings, dataset: xr.Dataset, **attrs: Any) -> x
     With a model, `hamiltonian` names it at each field.
     """
     if settings.model is not None:
-        named = [settings.model_at(field).name for field in settings.fields]  # type: ignore[union-attr]
+        named = [settings.title_at(field) for field in settings.fields]
         dataset = dataset.assign_coords(hamiltonian=("field", named))
     return label(dataset).assign_attrs(
         sites=settings.sites,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.read_shots import read_shots
@@ -35,7 +35,7 @@ def prepare(
     problems = []
     for field in settings.fields:
         folder = phase_folder(run, field)
-        state = cached_state(folder / "state.nc", settings, field)
+        state = cached_state(folder / "state.nc", settings, field, state_limits(settings))
         shots = cached_shots(folder / "shots.nc", state, settings)
         problems.append(Problem(folder, field, reference_of(state, observables), shots))
     return problems
@@ -48,11 +48,20 @@ def phase_folder(run: Path, field: float) -> Path:
     return folder
 
 
-def cached_state(file: Path, settings: EnsembleSettings, field: float) -> MPS:
-    """Read the ground state of a field; if its file is missing, compute and write it first."""
+def state_limits(settings: EnsembleSettings) -> dict[str, Any]:
+    """Return the options of `ground_state` that the settings change, as keyword arguments."""
+    return settings.model_dump(include={"max_bond", "max_variance"}, exclude_defaults=True)
+
+
+def cached_state(
+    file: Path, settings: EnsembleSettings, field: float, limits: Mapping[str, Any]
+) -> MPS:
+    """Read the ground state of a field; if its file is missing, compute and write it first.
+
+    `limits` are those of `state_limits`.
+    """
     model = settings.model_at(field)
     if not file.exists():
-        limits = settings.model_dump(include={"max_bond", "max_variance"})
         ground_state(model, **limits).save(file)
     state = load_mps(file)
     if state.model != model:

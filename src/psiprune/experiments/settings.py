@@ -111,8 +111,11 @@ class EnsembleSettings(Settings):
         """Return the Hamiltonian of one of the `fields`."""
         if self.model is None:
             return TFIM(sites=self.sites, field=field, coupling=self.coupling)
-        changed = {} if self.model.one_field is None else {"field": field}
-        return self.model.model_copy(update=changed).hamiltonian()
+        return _with_field(self.model, field).hamiltonian()
+
+    def title_at(self, field: float) -> str | None:
+        """Return the title of the model at one of the `fields`; None of a plain chain."""
+        return None if self.model is None else _with_field(self.model, field).title
 
     @property
     def places(self) -> Positions | None:
@@ -162,6 +165,11 @@ class EnsembleSettings(Settings):
                     self._sized(name, value)
                 except InputError as error:
                     raise ValueError(f"{name}.{error}") from None
+
+
+def _with_field(model: SpinModel, field: float) -> SpinModel:
+    """Return the model with another field, where it has one that can vary."""
+    return model if model.one_field is None else model.model_copy(update={"field": field})
 
 
 class StudySettings(EnsembleSettings):

@@ -58,6 +58,11 @@ class SpinModel(Settings):
         return None
 
     @property
+    def title(self) -> str:
+        """The model in a table or above a figure; its parameters where it has no other words."""
+        return repr(self)
+
+    @property
     def one_field(self) -> float | None:
         """The `field` of all sites, which experiments can vary; None if there is no such number."""
         return getattr(self, "field", None)
@@ -312,6 +317,17 @@ class TFIM2D(SpinModel):
         cylinder = self.boundary == "cylinder"
         table = lattice_positions(self.lattice, self.length, self.width, cylinder=cylinder)
         return tuple(map(tuple, table.tolist()))
+
+    @property
+    def title(self) -> str:
+        """The lattice and the field, such as "6 x 6 square lattice, h = 3.04"."""
+        shape = "cylinder" if self.boundary == "cylinder" else "lattice"
+        place = f"{self.length} x {self.width} {self.lattice} {shape}"
+        if self.positions:
+            place = f"{self.size} sites at given positions"
+        coupling = f", J = {self.coupling:g}" if self.coupling != 1 else ""
+        reach = f", reach {self.reach:g}" if self.reach != REACH else ""
+        return f"{place}, h = {self.field:g}{coupling}{reach}"
 
     @property
     def bonds(self) -> list[tuple[int, int]]:

@@ -9,13 +9,13 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from psiprune.core.exceptions import TrainingWarning
-from psiprune.experiments.settings import StudySettings
 from psiprune.sweeps.dataset import differing
 from psiprune.sweeps.points import AnyPoint, points_of, stages_of
 from psiprune.sweeps.settings import SweepSettings
@@ -130,7 +130,8 @@ def _time(point: Point, kind: Kind, root: Path) -> float:
 
 
 def _time_in_full(kind: Kind, point: Point, root: Path) -> float:
-    _time(_with(point, sites=_TINY, hidden=1), kind, root)  # imports and compiles
+    if point.settings.model is None:  # which has a size of its own
+        _time(_with(point, sites=_TINY, hidden=1), kind, root)  # imports and compiles
     return _time(point, kind, root)
 
 
@@ -169,8 +170,7 @@ def _time_point(point: Point, root: Path) -> float:
 
 
 def _with(point: Point, **changes: Any) -> Point:
-    settings: StudySettings = point.settings.model_copy(update=changes)
-    return Point(settings, point.seed)
+    return replace(point, settings=point.settings.model_copy(update=changes))
 
 
 _PILOTS: Mapping[str, Callable[[Point, Path], float]] = {

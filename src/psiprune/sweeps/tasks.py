@@ -37,7 +37,13 @@ from psiprune.experiments.entanglement import run_entanglement
 from psiprune.experiments.frontier import run_frontier
 from psiprune.experiments.masks import run_masks
 from psiprune.experiments.named_warnings import named_warnings, training_named
-from psiprune.experiments.problem import Problem, cached_shots, cached_state, phase_folder
+from psiprune.experiments.problem import (
+    Problem,
+    cached_shots,
+    cached_state,
+    phase_folder,
+    state_limits,
+)
 from psiprune.experiments.settings import EnsembleSettings, StudySettings
 from psiprune.experiments.sparse import run_sparse
 from psiprune.experiments.study import assemble, one_member, prune_dense, run_study, train_dense
@@ -56,7 +62,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 RUN = "run"
 #: What the numbers of a stage depend on in addition to the stage before it.
 _ADDED_INPUTS: Mapping[Kind, tuple[str, ...]] = {
-    "state": ("psiprune", "sites", "coupling", "field"),
+    "state": ("psiprune", "sites", "coupling", "field", "max_bond", "max_variance"),
     "shots": ("shots", "seed"),
     "dense": ("rbm_seed", "hidden", "train", "initial", "history_every"),
     "point": ("prune", "fine_tune", "measure", "observable"),
@@ -138,10 +144,12 @@ class Point:
     Attributes:
         settings: of the study, with a single field and the methods chosen for its size.
         seed: of the RBM; `settings.seed` is that of the shots.
+        limits: names and values of `state_limits`, of the run that needs the point.
     """
 
     settings: StudySettings
     seed: int
+    limits: tuple[tuple[str, Any], ...] = ()
 
     @property
     def field(self) -> float:
@@ -160,6 +168,7 @@ class Point:
             "hidden": self.settings.hidden_units,
             "field": self.field,
             "rbm_seed": self.seed,
+            **dict(self.limits),
         }
 
     @property
@@ -242,8 +251,9 @@ class Run:
         """For each field a point of a study with the same ground state and shots."""
         names = ("sites", "model", "coupling", "shots", "seed")
         shared = {name: getattr(self.settings, name) for name in names}
+        limits = tuple(state_limits(self.settings).items())
         return tuple(
-            Point(StudySettings(fields=(field,), **shared), self.settings.seed)
+            Point(StudySettings(fields=(field,), **shared), self.settings.seed, limits)
             for field in self.settings.fields
         )
 
@@ -290,7 +300,8 @@ def read_seconds(folder: Path) -> float | None:
 
 def _state(point: Point, root: Path) -> MPS:
     folder = point.stage("state").make_folder(root)
-    return cached_state(folder / "state.nc", point.settings, point.field)
+    limits = dict(point.limits)
+    return cached_state(folder / "state.nc", point.settings, point.field, limits)
 
 
 def _shots(point: Point, root: Path) -> tuple[MPS, Shots]:
