@@ -120,6 +120,17 @@ def test_sample_a_model(tmp_path: Path) -> None:
     assert f"a shot every {drawn.thin}\n9 terms" in text
 
 
+def test_sample_a_rydberg_array(tmp_path: Path) -> None:
+    file = tmp_path / "shots.nc"
+    command = ("sample", "--model=rydberg", "--length=2", "--width=2", "--projection=3")
+    text = text_of(tiny.call(*command, "--shots=40", "-o", file))
+    drawn = pp.quantum_monte_carlo(pp.Rydberg(length=2, width=2), 40, projection=3.0)
+    assert "\nimaginary time 3 on either side; half of it changes the order parameter by" in text
+    shots = pp.read_shots(file)
+    np.testing.assert_array_equal(shots.bits, drawn.shots.bits)
+    np.testing.assert_array_equal(shots.positions, pp.lattice_positions("square", 2, 2))
+
+
 def test_sample(stages: Path, tmp_path: Path) -> None:
     command = ("sample", stages / "state.nc", "--shots=300", "--seed=1")
     found = json_of(tiny.call(*command, "--out", tmp_path / "a.nc", "--json"))

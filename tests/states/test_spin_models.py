@@ -87,6 +87,17 @@ def test_a_rydberg_array(row: bool) -> None:
     np.testing.assert_allclose(model.to_sparse().toarray(), flips + np.diag(energies), atol=1e-12)
 
 
+def test_a_rydberg_array_on_a_lattice() -> None:
+    array = Rydberg(length=2, width=3, lattice="triangular", spacing=0.8, delta=1.0)
+    places = 0.8 * pp.lattice_positions("triangular", 2, 3)
+    same = Rydberg(positions=tuple(map(tuple, places.tolist())), delta=1.0)
+    assert array.hamiltonian() == same.hamiltonian()
+    assert array.places == array.hamiltonian().positions == same.places
+    ring = Rydberg(length=2, width=4, boundary="cylinder", delta=1.0).hamiltonian()
+    across = [term.coefficient for term in ring.terms if term.signs in (0b0101, 0b1010)]
+    np.testing.assert_allclose(across, [1 / 32] * 2)  # 1/4 at a distance of sqrt(2)
+
+
 def test_the_ising_model_in_two_dimensions() -> None:
     """Sites of columns 0, 1, 2 of three rows in snake order: 0 1 2, 5 4 3, 6 7 8."""
     rows = [(0, 5, 6), (1, 4, 7), (2, 3, 8)]
@@ -134,7 +145,11 @@ def test_the_ising_model_in_two_dimensions() -> None:
         (Rydberg, {}, ("sites", "missing", "positions")),
         (Rydberg, {"sites": 2, "positions": ((0, 0), (1, 0))}, ("sites, positions", "not both")),
         (Rydberg, {"spacing": 2, "positions": ((0, 0), (1, 0))}, ("sites, positions",)),
-        (Rydberg, {"positions": ((0, 0),)}, ("positions", 0, 1)),
+        (Rydberg, {"positions": ((0, 0),)}, ("positions", "from 2", "found 1")),
+        (Rydberg, {"sites": 4, "length": 2}, ("sites, length", "not both")),
+        (Rydberg, {"length": 2}, ("width", "missing", "Rydberg")),
+        (Rydberg, {"length": 30, "width": 30}, ("positions", 100_000, 404_550)),
+        (Rydberg, {"length": 2, "width": 2, "spacing": 0.05}, ("positions", 0.05, "reduce c6")),
         (Rydberg, {"sites": 4000}, ("positions", 100_000, 7_998_000)),
         (
             Rydberg,

@@ -177,7 +177,7 @@ def sample_command(
     shots: Int = 100_000,
     seed: Int = 0,
     model: Annotated[BaseModel | None, Flat] = None,
-    projection: Int | None = None,
+    projection: float | None = None,
     bases: tuple[str, ...] = ("Z",),
     readout: Annotated[ReadoutOptions | None, Flat] = None,
     json: Json = False,
@@ -186,16 +186,16 @@ def sample_command(
 
     The state of an RBM, with or without phases, is sampled too. With a model in place of a state,
     its ground state is sampled by projector quantum Monte Carlo, also where DMRG fails: Ising
-    models in a transverse field, on any lattice. With --readout, the bits are misread at these
-    rates, and the errors are saved with the shots.
+    models in a transverse field and Rydberg arrays, on any lattice. With --readout, the bits are
+    misread at these rates, and the errors are saved with the shots.
 
     Args:
         state: file of the state, or of an RBM
         out: file to write the shots to
         shots: number of shots, in all bases together
         seed: the same seed gives the same shots
-        projection: terms of the Hamiltonian on either side of the shots in Monte Carlo (default:
-            chosen by a test run)
+        projection: terms of the Hamiltonian on either side of the shots in Monte Carlo, or with
+            fields along Z the imaginary time (default: chosen by a test run)
         bases: random:K (Z on every site and K - 1 random bases), nearest-pairs or all-pairs (Z on
             every site, and X X and X Y on each pair), a basis such as ZZXY, a letter for all
             sites, or a file with a basis in each line; several are joined
@@ -271,9 +271,12 @@ def _hamiltonian(model: BaseModel | None) -> Hamiltonian:
 
 
 def _qmc_text(found: QMCSample) -> str:
+    projection = f"imaginary time {found.projection:g} on either side; half of it changes"
+    if isinstance(found.projection, int):
+        projection = f"{found.projection} terms on either side; half of them change"
     return (
         f"E = {found.energy:.6g} +- {found.energy_error:.1g}; autocorrelation time "
         f"{found.autocorrelation_time:.1f} sweeps, a shot every {found.thin}\n"
-        f"{found.projection} terms on either side; half of them change <m^2> by "
+        f"{projection} the order parameter by "
         f"{100 * found.halved:.2g} +- {100 * found.halved_error:.1g} %"
     )

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from psiprune.kernels.simd import compiled, row_key
 
-#: Slices of a string of operators that are measured: at a half of the projection, twice, and at its
-#: end in the middle, which the shots come from.
+#: Slices of a path: at a half of the projection, twice, and in the middle.
 SLICES = 3
 
 
@@ -32,13 +31,13 @@ class Operators(NamedTuple):
 
 @compiled
 def projector_sweeps(  # type: ignore[no-untyped-def]
-    start, string, operators, thin, key, bits, constants, satisfied, ones
+    start, string, operators, thin, key, slices, constants
 ):
-    """Sweep over a string of operators between two states |+...+>, and measure, in place.
+    """Sweep over a string of operators between two states |+...+>, in place.
 
     A sweep draws new diagonal operators where there is no flip, and then turns each cluster of
     space and time with probability 1/2: operators of sites end clusters, bonds join them. After
-    every `thin` sweeps the slice in the middle is a shot.
+    every `thin` sweeps three slices are shots.
 
     Args:
         start: uint8 [site], bits before the first operator.
@@ -47,10 +46,8 @@ def projector_sweeps(  # type: ignore[no-untyped-def]
         operators: `Operators`.
         thin: number of sweeps for each shot.
         key: of the random numbers.
-        bits: uint8 [shot, site].
+        slices: uint8 [shot, slice, site].
         constants: [sweep], the mean number of constants over the turns of the clusters.
-        satisfied: int32 [sweep, slice], number of satisfied bonds.
-        ones: int32 [sweep, slice], number of bits that are 1.
     """
     sites, length = start.shape[0], string.shape[0]
     cells = uint64(operators.threshold.shape[0])
@@ -58,7 +55,7 @@ def projector_sweeps(  # type: ignore[no-untyped-def]
     # Segments are the intervals between the operators of a site; the first `sites` begin at start.
     parent, below = np.empty(sites + length, np.int32), np.empty(sites + length, np.int32)
     place, turn = np.empty(sites + length, np.int32), np.empty(sites + length, np.uint8)
-    slices = np.empty((SLICES, sites), np.uint8)
+    before = np.empty((SLICES, sites), np.uint8)
     segments = np.empty((SLICES, sites), np.int32)
     after = key
     for sweep in range(constants.shape[0]):
@@ -69,7 +66,7 @@ def projector_sweeps(  # type: ignore[no-untyped-def]
         number, measured = sites, 0
         for position in range(length):
             if measured < SLICES and position == (measured + 1) * length // (SLICES + 1):
-                slices[measured] = state
+                before[measured] = state
                 segments[measured] = last
                 measured += 1
             operator = string[position]
@@ -129,16 +126,7 @@ def projector_sweeps(  # type: ignore[no-untyped-def]
         constants[sweep] = total
         for i in range(sites):
             start[i] ^= turn[i]
-        for k in range(SLICES):
-            count = 0
-            for i in range(sites):
-                slices[k, i] ^= turn[segments[k, i]]
-                count += slices[k, i]
-            ones[sweep, k] = count
-            count = 0
-            for b in range(operators.first.shape[0]):
-                differ = slices[k, operators.first[b]] ^ slices[k, operators.second[b]]
-                count += differ == operators.odd[b]
-            satisfied[sweep, k] = count
         if sweep % thin == thin - 1:
-            bits[sweep // thin] = slices[SLICES // 2]
+            for k in range(SLICES):
+                for i in range(sites):
+                    slices[sweep // thin, k, i] = before[k, i] ^ turn[segments[k, i]]

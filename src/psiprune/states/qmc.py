@@ -1,75 +1,81 @@
 """Shots of ground states beyond the reach of DMRG, by projector quantum Monte Carlo.
 
-For an Ising model in a transverse field, with any couplings between pairs of sites, all terms of
-H' = sum_i h_i (1 + X_i) + sum_b |J_b| (1 + s_b Z Z) have elements that are not negative, so
-
-    |psi|^2(v) = lim_M <+| H'^M |v> <v| H'^M |+> / <+| H'^(2M) |+>
-
-is a sum of positive weights of strings of 2 M terms, which are sampled by cluster updates. There is
-no discretisation error; that of a finite M falls as (lambda_1 / lambda_0)^M, with the two largest
-eigenvalues of H' of even parity. Constants h_i make up the share sum_i h_i / lambda_0 of all terms,
-up to an error of (lambda_1 / lambda_0)^(2 M): this gives the energy.
-
-Source: A. W. Sandvik, Phys. Rev. E 68, 056701 (2003), and with projection S. Inglis and
-R. G. Melko, New J. Phys. 15, 073048 (2013).
+Ising models in a transverse field, with any couplings between pairs of sites, on any graph. Without
+fields along Z, clusters of operator strings are sampled (`qmc_clusters`), with them, as for Rydberg
+arrays, paths in imaginary time (`qmc_worldlines`). Neither has a time step. Both project states
+|+...+> from either side, and shots come from the middle.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.core.exceptions import InputError
+from psiprune.core.exceptions import ConvergenceError, InputError
 from psiprune.core.progress import count, expect, progress_bar
-from psiprune.core.random import Stream, stream_key
 from psiprune.core.repr import one_line
 from psiprune.core.threads import map_threads
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots
-from psiprune.kernels.qmc import SLICES, Operators, projector_sweeps
+from psiprune.kernels.qmc import SLICES
 from psiprune.states.hamiltonian import Hamiltonian
+from psiprune.states.ising_terms import Ising, ising_terms
+from psiprune.states.qmc_clusters import ClusterChain, Clusters
+from psiprune.states.qmc_worldlines import WorldlineChain, Worldlines
 from psiprune.states.signs import positive_frame
 from psiprune.states.spin_models import SpinModel
 from psiprune.states.tfim import TFIM
 
 Float64 = NDArray[np.float64]
+Block = TypeVar("Block")
 _LOG = logging.getLogger(__name__)
 #: Independent chains, so that results do not depend on the number of threads.
 CHAINS = 4
-#: Sweeps of a chain before its first shot; the first of them are not measured.
-PILOT, _UNMEASURED = 1000, 200
+#: Configurations of a chain in a test run, and sweeps before it.
+PILOT, _UNMEASURED = 800, 200
 #: Blocks of a chain whose means give errors and autocorrelation times, 18 % accurate with 64.
 _BLOCKS = 16
-#: Largest relative change of <m^2>, and of the number of satisfied bonds, where the projection is
-#: halved, beyond twice its error. Errors fall exponentially: the chosen projection is twice the
-#: first that passes, so what remains is about the fourth power of the change.
+#: Smallest length of a block in autocorrelation times.
+_LEAST_LENGTH = 5.0
+#: Largest number of sweeps between two configurations of a test run.
+_MOST_THINNED = 64
+#: Components of the configurations of largest variance that are watched.
+_COMPONENTS = 2
+#: Largest change where the projection is halved, beyond twice its error: of the order parameter,
+#: relative, and of the energy along Z, in units of the sum of all h_i. Errors fall exponentially:
+#: the chosen projection is twice the first that passes, so what remains is about the fourth power
+#: of the change.
 _LARGEST_CHANGE = np.array([0.05, 0.005])
-#: Largest number of terms of a string. Memory: 20 bytes each, for each chain.
-_MOST_TERMS = 1 << 26
 
 
 @one_line
 class QMCSample(NamedTuple):
     """Shots of a ground state by quantum Monte Carlo, and what is known of their quality.
 
+    The order parameter is the square of the component of the configurations, as +-1, of largest
+    variance: m^2 of a ferromagnet, the staggered one of an antiferromagnet.
+
     Attributes:
         shots: shots of |psi|^2 in the Z basis, nearly independent.
         energy, energy_error: <H> and its standard error, total, in the units of the model. Without
             statistical errors it is an upper bound.
-        projection: M, number of terms on either side of the shots.
+        projection: number of terms of H on either side of the shots, an int; with fields along Z,
+            the imaginary time on either side, a float.
         thin: number of sweeps from a shot to the next one.
-        autocorrelation_time: the longer one of m^2 and the energy, 1 + 2 sum_t rho(t), in sweeps.
-        halved, halved_error: relative change of `<m^2>` at half the projection. Errors of the shots
-            are about the square of it, as they fall exponentially with the projection.
+        autocorrelation_time: the longest one of the energy, and of the two components of largest
+            variance and their squares, 1 + 2 sum_t rho(t), in sweeps.
+        halved, halved_error: relative change of the order parameter at half the projection. Errors
+            of the shots are about the square of it, as they fall exponentially with the projection.
     """
 
     shots: Shots
     energy: float
     energy_error: float
-    projection: int
+    projection: float
     thin: int
     autocorrelation_time: float
     halved: float
@@ -85,7 +91,7 @@ def quantum_monte_carlo(
     shots: int,
     seed: int = 0,
     *,
-    projection: int | None = None,
+    projection: float | None = None,
     progress: bool = True,
 ) -> QMCSample:
     """Sample the ground state of an Ising model in a transverse field on any graph.
@@ -93,40 +99,52 @@ def quantum_monte_carlo(
     The same seed gives the same shots with any number of threads.
 
     Args:
-        model: a sum of fields along X on all sites and couplings Z Z of pairs, of either sign.
+        model: a sum of fields along X on all sites, and of fields along Z and couplings Z Z of
+            pairs of any sign and range; a Rydberg array is one.
         shots: number of shots.
         seed: of the four chains.
-        projection: M, number of terms on either side of the shots. By default that of an imaginary
-            time of 1 / max h_i, doubled until `<m^2>` changes by less than 5 % and the number of
-            satisfied bonds by less than 0.5 % where it is halved, and then once more.
+        projection: number of terms of H on either side of the shots; with fields along Z, the
+            imaginary time on either side. By default that of an imaginary time of 1 / max h_i,
+            doubled until the order parameter changes by less than 5 %, and the energy along Z by
+            less than 0.5 % of sum_i h_i, where it is halved, and then once more.
         progress: show a progress bar with the time left, in terminals and notebooks.
 
     Raises:
-        InputError: a term is no field along X and no coupling Z Z, a site has no field, or a
-            number is out of range.
+        InputError: a term is no field and no coupling Z Z, a site has no field along X, or a number
+            is out of range.
+        ConvergenceError: the chains do not mix, as in ordered phases.
     """
     check_count("shots", shots, 1)
     check_seed(seed)
     hamiltonian = model if isinstance(model, Hamiltonian) else model.hamiltonian()
-    fields, couplings = _parts(positive_frame(hamiltonian))
-    operators, total = _operators(fields, couplings), fields.sum() + np.abs(couplings.values).sum()
+    terms = ising_terms(positive_frame(hamiltonian))
+    updates = Worldlines(terms) if terms.longitudinal.any() else Clusters(terms)
     per_chain = -(-shots // CHAINS)
     with progress_bar(None, "Monte Carlo", "sweeps", progress):
         if projection is None:
-            projection = _projection(operators, fields, couplings.values, seed)
+            projection = _projection(updates, terms, seed)
         else:
-            check_count("projection", projection, 1, _MOST_TERMS // 2)
-        chains = _chains(operators, len(fields), projection, seed)
-        pilot = _run(chains, PILOT - _UNMEASURED, 1, _UNMEASURED)
-        time = _autocorrelation_time(pilot)
+            projection = updates.checked(projection)
+        chains = _chains(updates, projection, seed)
+        pilot = next(_pilots(chains))
+        time = pilot.autocorrelation_time
         thin = int(np.ceil(2 * time))
         expect("sweeps", CHAINS * per_chain * thin)
-        run = _run(chains, per_chain, thin)
-    constants, (changes, _) = run.constants, _halved(run)
-    largest = fields.sum() * 2 * projection / constants.mean()  # lambda_0
+        order = pilot.components[0]
+        run = _blocks(
+            *(chains, per_chain, thin),
+            lambda slices, energies: (
+                slices[:, SLICES // 2],
+                energies.mean(),
+                _order(slices, order).mean(axis=0),
+            ),
+        )
+    bits, energies, orders = zip(*(block for blocks in run for block in blocks), strict=True)
+    changes = _changes(np.array(orders))
+    energy, error = updates.energy(projection, np.array(energies), _error(np.array(energies)))
     numbers: dict[str, Any] = {
-        "energy": float(total - largest + hamiltonian.offset),
-        "energy_error": float(largest * _error(constants) / constants.mean()),
+        "energy": energy + hamiltonian.offset,
+        "energy_error": error,
         "projection": projection,
         "thin": thin,
         "autocorrelation_time": time,
@@ -138,180 +156,148 @@ def quantum_monte_carlo(
     provenance["model"] = hamiltonian.summary()
     if hamiltonian.positions is not None:
         provenance["positions"] = [*map(list, hamiltonian.positions)]
-    bits = run.bits[:shots]
-    bits.setflags(write=False)
+    drawn = np.concatenate(bits)[:shots]
+    drawn.setflags(write=False)
     source = "psiprune.quantum_monte_carlo"
-    return QMCSample(Shots(bits, source=source, provenance=provenance), **numbers)
+    return QMCSample(Shots(drawn, source=source, provenance=provenance), **numbers)
 
 
-class _Couplings(NamedTuple):
-    pairs: NDArray[np.int32]  # [bond, end]
-    values: Float64  # J_b, [bond]
+def _projection(updates: Clusters | Worldlines, terms: Ising, seed: int) -> float:
+    """Return twice the first projection that is long enough, see `quantum_monte_carlo`.
 
-
-def _parts(model: Hamiltonian) -> tuple[Float64, _Couplings]:
-    """Return h [site] and J [bond] of -sum_i h_i X_i - sum_b J_b Z Z, and refuse other terms."""
-    fields, pairs, values = np.zeros(model.sites), [], []
-    for term in model.terms:
-        sites = list(term.letters)
-        if term.signs == 0 and len(sites) == 1:
-            fields[sites[0]] = -term.coefficient
-        elif term.flips == 0 and len(sites) == 2:
-            pairs.append(sites)
-            values.append(-term.coefficient)
-        elif sites:
-            raise InputError(
-                f"hamiltonian: quantum Monte Carlo takes fields along X and couplings Z Z of pairs,"
-                f" found {term.string}; use ground_state and sample"
-            )
-    if not fields.all():
-        raise InputError(
-            f"hamiltonian: quantum Monte Carlo needs a field along X on each site, found none on "
-            f"site {int((fields == 0).argmax())}; use ground_state and sample"
-        )
-    table = np.array(pairs, np.int32).reshape(-1, 2)
-    return fields, _Couplings(table, np.array(values, np.float64))
-
-
-def _operators(fields: Float64, couplings: _Couplings) -> Operators:
-    """Return the terms, with Walker's alias table of their weights h_i and 2 |J_b|."""
-    weights = np.concatenate([fields, 2 * np.abs(couplings.values)])
-    cells = len(weights)
-    share, other = weights * (cells / weights.sum()), np.arange(cells, dtype=np.int32)
-    small, large = ([*np.flatnonzero(some)] for some in (share < 1, share >= 1))
-    while small and large:
-        less, more = small.pop(), large[-1]
-        other[less] = more
-        share[more] -= 1 - share[less]
-        if share[more] < 1:
-            small.append(large.pop())
-    threshold = np.minimum(share * 2.0**32, 2.0**32 - 1).astype(np.uint32)
-    threshold[other == np.arange(cells)] = 2**32 - 1
-    first, second = np.ascontiguousarray(couplings.pairs.T)
-    return Operators(threshold, other, first, second, (couplings.values < 0).astype(np.uint8))
-
-
-class _Chain:
-    """A string of operators and the bits before it, which sweeps change in place."""
-
-    def __init__(self, operators: Operators, sites: int, projection: int, seed: int, number: int):
-        """Start with all bits 0 and constants in turn."""
-        self.operators, self.seed, self.number, self.calls = operators, seed, number, 0
-        self.start = np.zeros(sites, np.uint8)
-        self.string = (np.arange(2 * projection) % sites).astype(np.int32)
-
-    def sweep(self, shots: int, thin: int) -> tuple[NDArray[np.uint8], Float64, Float64]:
-        """Sweep thin times for each shot.
-
-        Returns:
-            Bits [shot, site], the mean number of constants [sweep], and [sweep, measure, slice] m^2
-            and the number of satisfied bonds.
-        """
-        sites, sweeps = len(self.start), shots * thin
-        key = stream_key(self.seed, Stream.QMC, len(self.string), self.number, self.calls)
-        self.calls += 1
-        bits, constants = np.empty((shots, sites), np.uint8), np.empty(sweeps)
-        satisfied, ones = (np.empty((sweeps, SLICES), np.int32) for _ in range(2))
-        projector_sweeps(
-            self.start, self.string, self.operators, thin, key, bits, constants, satisfied, ones
-        )
-        count("sweeps", sweeps)
-        return bits, constants, np.stack([(1 - 2 * ones / sites) ** 2, satisfied], axis=1)
-
-
-def _chains(operators: Operators, sites: int, projection: int, seed: int) -> list[_Chain]:
-    return [_Chain(operators, sites, projection, seed, number) for number in range(CHAINS)]
-
-
-class _Run(NamedTuple):
-    """Shots, and means over blocks of sweeps of each chain.
-
-    Attributes:
-        bits: [shot, site], chain by chain.
-        constants: mean number of constants in the string, [chain, block].
-        measures: m^2 and the number of satisfied bonds, [measure, chain, block, slice].
-        length: number of sweeps of a block.
-        variances: of the number of constants, and of m^2 in the middle, over sweeps.
+    At short times changes from one slice to another are of second order, so the energies along Z
+    are also compared with those of the projection before.
     """
-
-    bits: NDArray[np.uint8]
-    constants: Float64
-    measures: Float64
-    length: float
-    variances: tuple[float, float]
-
-
-def _run(chains: list[_Chain], shots: int, thin: int, unmeasured: int = 0) -> _Run:
-    """Draw shots from each chain, after some sweeps that are not measured."""
-    parts = np.diff(np.linspace(0, shots, min(_BLOCKS, shots) + 1).astype(int)).tolist()
-
-    def of_chain(chain: _Chain) -> list[tuple[NDArray[np.uint8], Float64, Float64]]:
-        if unmeasured:
-            chain.sweep(unmeasured, 1)
-        return [chain.sweep(part, thin) for part in parts]
-
-    runs = map_threads(of_chain, chains)
-    bits, constants, measures = zip(*(block for run in runs for block in run), strict=True)
-    shape = (CHAINS, len(parts))
-    means = np.array([each.mean(axis=0) for each in measures])  # [block, measure, slice]
-    squares = np.concatenate([each[:, 0, SLICES // 2] for each in measures])
-    return _Run(
-        np.concatenate(bits),
-        np.array([each.mean() for each in constants]).reshape(shape),
-        np.moveaxis(means.reshape(*shape, 2, SLICES), 2, 0),
-        shots * thin / len(parts),
-        (float(np.var(np.concatenate(constants))), float(np.var(squares))),
+    projection, before = updates.least, np.inf
+    while 2 * projection <= updates.largest:
+        for pilot in _pilots(_chains(updates, projection, seed)):
+            energies = terms.diagonal(pilot.slices) / terms.transverse.sum()
+            orders = _order(pilot.slices, pilot.components[0])
+            tested = _changes(orders.mean(axis=2)), _change(energies.mean(axis=2))
+            sizes, errors = np.transpose([(abs(each.mean()), _error(each)) for each in tested])
+            middle = energies[..., SLICES // 2].mean(axis=2)
+            fallen = before - middle.mean() > 2 * _LARGEST_CHANGE[1] + 3 * _error(middle)
+            long_enough = not fallen and (sizes <= _LARGEST_CHANGE + 2 * errors).all()
+            if not long_enough or errors[0] <= _LARGEST_CHANGE[0]:
+                break
+        if long_enough:
+            return 2 * projection
+        projection, before = 2 * projection, middle.mean()
+    raise InputError(
+        f"projection: with {projection / 2:,.6g} the order parameter still depends on it, and "
+        "twice as much does not fit in memory; give a projection"
     )
 
 
-def _halved(run: _Run) -> Float64:
-    """Return relative changes at half the projection, [measure, chain, block]."""
-    middle = run.measures[..., SLICES // 2]
-    change: Float64 = run.measures[..., ::2].mean(axis=-1) - middle
-    return change / middle.mean(axis=(1, 2), keepdims=True)
+def _chains(
+    updates: Clusters | Worldlines, projection: float, seed: int
+) -> list[ClusterChain | WorldlineChain]:
+    return [updates.chain(projection, seed, number) for number in range(CHAINS)]
+
+
+class _Pilot(NamedTuple):
+    """A test run, with as many configurations in each block of each chain.
+
+    Attributes:
+        slices: bits [chain, block, shot, slice, site].
+        energies: [chain, block, sweep].
+    """
+
+    slices: NDArray[np.uint8]
+    energies: Float64
+
+    @property
+    def components(self) -> Float64:
+        """The directions in which configurations have the largest variance, [component, site]."""
+        z = 1.0 - 2.0 * self.slices.reshape(-1, self.slices.shape[-1])
+        z -= z.mean(axis=0)
+        vectors: Float64 = np.linalg.eigh(z.T @ z)[1][:, ::-1].T
+        return vectors[:_COMPONENTS]
+
+    @property
+    def autocorrelation_time(self) -> float:
+        """The longest integrated autocorrelation time in sweeps, at least 1.
+
+        The variance of the mean of a block of n sweeps is that of a sweep times tau / n.
+        """
+        along = (1.0 - 2.0 * self.slices[..., SLICES // 2, :]) @ self.components.T
+        series = [self.energies, *np.moveaxis(np.concatenate([along, along**2], axis=-1), -1, 0)]
+        times = [
+            self.length * each.mean(axis=2).var(ddof=1) / each.var()
+            for each in series
+            if each.var() > 0
+        ]
+        return float(max(1.0, *times))
+
+    @property
+    def length(self) -> int:
+        """The number of sweeps of a block."""
+        return self.energies.shape[2]
+
+
+def _pilots(chains: list[ClusterChain | WorldlineChain]) -> Iterator[_Pilot]:
+    """Yield test runs that are long enough for their autocorrelation time, each twice the last.
+
+    Raises:
+        ConvergenceError: the longest is too short.
+    """
+    map_threads(lambda chain: chain.sweep(_UNMEASURED, 1), chains)
+    mixed, thin = False, 1
+    while thin <= _MOST_THINNED:
+        blocks = _blocks(chains, PILOT, thin, lambda slices, energies: (slices, energies))
+        slices, energies = (
+            np.array([[block[k] for block in chain] for chain in blocks]) for k in range(2)
+        )
+        pilot = _Pilot(slices, energies)
+        if mixed or _LEAST_LENGTH * pilot.autocorrelation_time <= pilot.length:
+            mixed = True
+            yield pilot
+        thin *= 2
+    if not mixed:
+        raise ConvergenceError(
+            f"quantum Monte Carlo does not mix: after {PILOT * _MOST_THINNED:,} sweeps the four "
+            "chains, from different starts, do not agree on the order parameter, as where several "
+            "orders compete; use ground_state and sample, or a model nearer to the disordered phase"
+        )
+
+
+def _blocks(
+    chains: list[ClusterChain | WorldlineChain],
+    shots: int,
+    thin: int,
+    of_block: Callable[[NDArray[np.uint8], Float64], Block],
+) -> list[list[Block]]:
+    """Draw shots from each chain in blocks, and return what `of_block` makes of each."""
+    parts = np.diff(np.linspace(0, shots, min(_BLOCKS, shots) + 1).astype(int)).tolist()
+
+    def of_chain(chain: ClusterChain | WorldlineChain) -> list[Block]:
+        found = []
+        for part in parts:
+            found.append(of_block(*chain.sweep(part, thin)))
+            count("sweeps", part * thin)
+        return found
+
+    return map_threads(of_chain, chains)
+
+
+def _order(slices: NDArray[np.uint8], component: Float64) -> Float64:
+    """Return the square of a component, [..., slice]."""
+    squares: Float64 = ((1.0 - 2.0 * slices) @ component) ** 2
+    return squares
+
+
+def _change(values: Float64) -> Float64:
+    """Return the change at half the projection of values [..., slice]."""
+    change: Float64 = values[..., ::2].mean(axis=-1) - values[..., SLICES // 2]
+    return change
+
+
+def _changes(orders: Float64) -> Float64:
+    """Return the relative change of the order parameter [..., slice] at half the projection."""
+    changes: Float64 = _change(orders) / orders[..., SLICES // 2].mean()
+    return changes
 
 
 def _error(values: Float64) -> float:
-    """Return the standard error of the mean of blocks [chain, block]."""
+    """Return the standard error of the mean of blocks."""
     return float(np.std(values, ddof=1) / np.sqrt(values.size))
-
-
-def _autocorrelation_time(run: _Run) -> float:
-    """Return the longer integrated autocorrelation time in sweeps, at least 1.
-
-    The variance of the mean of a block of n sweeps is that of a sweep times tau / n.
-    """
-    times = [1.0]
-    blocks = run.constants, run.measures[0, ..., SLICES // 2]
-    for means, variance in zip(blocks, run.variances, strict=True):
-        if variance > 0:
-            times.append(float(run.length * np.var(means, ddof=1) / variance))
-    return max(times)
-
-
-def _projection(operators: Operators, fields: Float64, couplings: Float64, seed: int) -> int:
-    """Return twice the first projection that is long enough, see `quantum_monte_carlo`.
-
-    At short times changes from one slice to another are of second order, so the bonds are also
-    compared with those of the projection before.
-    """
-    projection = int(np.ceil((fields.sum() + 2 * np.abs(couplings).sum()) / fields.max()))
-    before = 0.0
-    while 4 * projection <= _MOST_TERMS:
-        run = _run(
-            _chains(operators, len(fields), projection, seed), PILOT - _UNMEASURED, 1, _UNMEASURED
-        )
-        changes = _halved(run)
-        large = [
-            abs(change.mean()) > limit + 2 * _error(change)
-            for change, limit in zip(changes, _LARGEST_CHANGE, strict=True)
-        ]
-        bonds = run.measures[1, ..., SLICES // 2]
-        grown = bonds.mean() - before > 2 * _LARGEST_CHANGE[1] * bonds.mean() + 3 * _error(bonds)
-        if not any(large) and not grown:
-            return 2 * projection
-        projection, before = 2 * projection, bonds.mean()
-    raise InputError(
-        f"projection: with {projection // 2:,} terms <m^2> still depends on it, and twice as many "
-        "do not fit in memory; give a projection"
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from math import dist, inf
 from typing import Annotated, Any, Literal
@@ -192,11 +192,67 @@ class XXZ(_Chain):
             yield -0.5 * (self.field + (-1) ** i * self.staggered_field), {i: "Z"}
 
 
-class Rydberg(SpinModel):
+class _OnLattice(SpinModel):
+    length: int | None = Field(
+        default=None, ge=2, le=CHAIN_SITES, description="number of columns of a 2D lattice"
+    )
+    width: int | None = Field(
+        default=None, ge=2, le=CHAIN_SITES, description="number of sites in a column"
+    )
+    lattice: Literal["square", "triangular"] = Field(
+        default="square", description="square, or triangular: every other column half a site down"
+    )
+    boundary: Literal["open", "cylinder"] = Field(
+        default="open", description="open edges, or a cylinder, whose columns are rings"
+    )
+    positions: tuple[Position, ...] = Field(
+        default=(), description="x,y of each site, such as 0,0 1,0.5, in place of a lattice"
+    )
+
+    def site(self, x: int, y: int) -> int:
+        """Return the number of the site in column x and row y of a lattice."""
+        return snake_site(self.width or 0, x, y)
+
+    @property
+    def size(self) -> int:
+        """The number of sites."""
+        return len(self.positions) or (self.length or 0) * (self.width or 0)
+
+    def _lattice_places(self, spacing: float = 1.0) -> Positions:
+        """Return the coordinates of each site: as given, or those of `lattice_positions`."""
+        if self.length is None or self.width is None:
+            return self.positions
+        cylinder = self.boundary == "cylinder"
+        table = lattice_positions(self.lattice, self.length, self.width, cylinder=cylinder)
+        return tuple(map(tuple, (spacing * table).tolist()))
+
+    def _set(self, names: Iterable[str]) -> list[str]:
+        """Return those of these fields that have no default."""
+        default = type(self).model_fields
+        return [name for name in names if getattr(self, name) != default[name].default]
+
+    def _check_lattice(self) -> None:
+        missing = [name for name in ("length", "width") if getattr(self, name) is None]
+        if self.positions:
+            for name in self._set(("length", "width", "lattice", "boundary")):
+                raise ValueError(f"{name}, positions: give positions or a lattice, not both")
+            if not 2 <= self.size <= CHAIN_SITES:
+                raise ValueError(f"positions: needs from 2 to {CHAIN_SITES:,}, found {self.size}")
+        elif missing:
+            name = type(self).__name__
+            raise ValueError(f"{missing[0]}: is missing; {name} requires it, or positions")
+        elif self.size > CHAIN_SITES:
+            raise ValueError(f"length, width: at most {CHAIN_SITES:,} sites, found {self.size:,}")
+        elif self.boundary == "cylinder" and (self.width or 0) < 3:
+            raise ValueError(f"width: a cylinder needs at least 3, found {self.width}")
+
+
+class Rydberg(_OnLattice):
     """H = (Omega / 2) sum_i X_i - Delta sum_i n_i + sum_{i<j} (C6 / r_ij^6) n_i n_j.
 
-    n_i = (1 - Z_i) / 2 is 1 in the Rydberg state, bit 1. Atoms are in a row, `spacing` apart, or at
-    `positions`, whose order is that of the sites. Neighbours within the blockade radius
+    n_i = (1 - Z_i) / 2 is 1 in the Rydberg state, bit 1. Atoms are in a row or on a lattice, as
+    that of `TFIM2D`, with neighbours `spacing` apart, or at `positions`, whose order is that of the
+    sites; on a cylinder, distances are those through space. Neighbours within the blockade radius
     (C6 / Omega)^(1/6) are hardly ever excited together.
 
     Examples:
@@ -208,9 +264,8 @@ class Rydberg(SpinModel):
     sites: int | None = Field(
         default=None, ge=2, le=CHAIN_SITES, description="number N of atoms in a row"
     )
-    spacing: float = Field(default=1.0, gt=0, description="distance of neighbours in the row")
-    positions: tuple[Position, ...] = Field(
-        default=(), description="x,y of each atom, such as 0,0 1,0.5, in place of sites and spacing"
+    spacing: float = Field(
+        default=1.0, gt=0, description="distance of neighbours in the row or on the lattice"
     )
     omega: float = Field(default=1.0, gt=0, description="Rabi frequency Omega")
     delta: float = Field(default=0.0, description="detuning Delta; positive favours excitation")
@@ -219,11 +274,17 @@ class Rydberg(SpinModel):
     )
 
     def _check_together(self) -> None:
-        spacing = type(self).model_fields["spacing"].default
-        if self.positions and (self.sites is not None or self.spacing != spacing):
+        on_lattice = self._set(("length", "width", "lattice", "boundary"))
+        if self.positions and self._set(("sites", "spacing")):
             raise ValueError("sites, positions: give positions, or sites and spacing, not both")
-        if not self.positions and self.sites is None:
-            raise ValueError("sites: is missing; Rydberg requires it, or positions")
+        if self.sites is not None and on_lattice:
+            raise ValueError(f"sites, {on_lattice[0]}: give a row or a lattice, not both")
+        if not (self.positions or self.sites or on_lattice):
+            raise ValueError(
+                "sites: is missing; Rydberg requires it, a length and width, or positions"
+            )
+        if self.sites is None:
+            self._check_lattice()
         pairs = self.size * (self.size - 1) // 2
         if not 1 <= pairs <= PAULI_TERMS:
             raise ValueError(
@@ -245,16 +306,18 @@ class Rydberg(SpinModel):
     @property
     def size(self) -> int:
         """The number of atoms."""
-        return self.sites or len(self.positions)
+        return self.sites or super().size
 
     @property
     def places(self) -> Positions | None:
         """The coordinates of each atom; None for a row."""
-        return self.positions or None
+        return None if self.sites else self._lattice_places(self.spacing)
 
-    def _pairs(self) -> Iterator[tuple[tuple[int, tuple[float, float]], ...]]:
-        row = [(i * self.spacing, 0.0) for i in range(self.size)]
-        return combinations(enumerate(self.positions or row), 2)
+    def _atoms(self) -> Positions:
+        return self.places or tuple((i * self.spacing, 0.0) for i in range(self.size))
+
+    def _pairs(self) -> Iterator[tuple[tuple[int, tuple[float, ...]], ...]]:
+        return combinations(enumerate(self._atoms()), 2)
 
     def _strings(self) -> Strings:
         for i in range(self.size):
@@ -267,7 +330,7 @@ class Rydberg(SpinModel):
             yield quarter, {i: "Z", j: "Z"}
 
 
-class TFIM2D(SpinModel):
+class TFIM2D(_OnLattice):
     """`H = -J sum_<ij> Z_i Z_j - h sum_i X_i` on a lattice in snake order, or at given positions.
 
     Site `width` x + y is at row y of column x; every other column is numbered downwards, so that
@@ -282,21 +345,6 @@ class TFIM2D(SpinModel):
     """
 
     kind: Literal["tfim-2d"] = "tfim-2d"
-    length: int | None = Field(
-        default=None, ge=2, le=CHAIN_SITES, description="number of columns of a 2D lattice"
-    )
-    width: int | None = Field(
-        default=None, ge=2, le=CHAIN_SITES, description="number of sites in a column"
-    )
-    lattice: Literal["square", "triangular"] = Field(
-        default="square", description="square, or triangular: every other column half a site down"
-    )
-    boundary: Literal["open", "cylinder"] = Field(
-        default="open", description="open edges, or a cylinder, whose columns are rings"
-    )
-    positions: tuple[Position, ...] = Field(
-        default=(), description="x,y of each site, in place of length and width"
-    )
     reach: float = Field(
         default=REACH,
         ge=1,
@@ -305,18 +353,10 @@ class TFIM2D(SpinModel):
     coupling: float = Field(default=1.0, description="Ising coupling J, of either sign")
     field: float = Field(default=1.0, description="transverse field h along X, of either sign")
 
-    def site(self, x: int, y: int) -> int:
-        """Return the number of the site in column x and row y of a lattice."""
-        return snake_site(self.width or 0, x, y)
-
     @property
     def places(self) -> Positions:
         """The coordinates of each site: as given, or those of `lattice_positions`."""
-        if self.length is None or self.width is None:
-            return self.positions
-        cylinder = self.boundary == "cylinder"
-        table = lattice_positions(self.lattice, self.length, self.width, cylinder=cylinder)
-        return tuple(map(tuple, table.tolist()))
+        return self._lattice_places()
 
     @property
     def title(self) -> str:
@@ -335,26 +375,9 @@ class TFIM2D(SpinModel):
         return neighbours(self.places, self.reach)
 
     def _check_together(self) -> None:
-        missing = [name for name in ("length", "width") if getattr(self, name) is None]
+        self._check_lattice()
         if self.positions:
-            default = type(self).model_fields
-            for name in ("length", "width", "lattice", "boundary"):
-                if getattr(self, name) != default[name].default:
-                    raise ValueError(f"{name}, positions: give positions or a lattice, not both")
-            if not 2 <= self.size <= CHAIN_SITES:
-                raise ValueError(f"positions: needs from 2 to {CHAIN_SITES:,}, found {self.size}")
             neighbours(self.positions, self.reach)
-        elif missing:
-            raise ValueError(f"{missing[0]}: is missing; TFIM2D requires it, or positions")
-        elif self.size > CHAIN_SITES:
-            raise ValueError(f"length, width: at most {CHAIN_SITES:,} sites, found {self.size:,}")
-        elif self.boundary == "cylinder" and (self.width or 0) < 3:
-            raise ValueError(f"width: a cylinder needs at least 3, found {self.width}")
-
-    @property
-    def size(self) -> int:
-        """The number of sites."""
-        return len(self.positions) or (self.length or 0) * (self.width or 0)
 
     def _strings(self) -> Strings:
         for i in range(self.size):
