@@ -29,6 +29,8 @@ from psiprune.training.symmetry import free_parameters, symmetry_named
 FIELD = 3.04
 #: The fraction of far links, and the exponent of their power law, where a row has none.
 FAR, EXPONENT = 0.4, 3.0
+#: What tells rows apart; a row lacks those of the defaults.
+KEYS = ("symmetry", "links", "shots", "seed", "far", "exponent", "epochs", "global units")
 #: Steps of the training, where a row has none.
 EPOCHS = 150
 WAVES = {"structure": "structure_factor(0,0)"}
@@ -66,7 +68,7 @@ def main() -> None:
         key |= {} if args.exponent == EXPONENT else {"exponent": args.exponent}
         key |= {} if args.epochs == EPOCHS else {"epochs": args.epochs}
         key |= {"global units": args.wide} if args.wide else {}
-        if not any(key.items() <= row.items() for row in rows):
+        if all(any(row.get(name) != key.get(name) for name in KEYS) for row in rows):
             rows.append(key | measured(exact, key, draws))
             peers.show(rows[-1:])
             peers.save(args.json, about, **tables)
