@@ -10,8 +10,9 @@ Whole runs. `pp.reconstruct` from shots of the same q; the true loss KL(q || p) 
 returns, and its verdict. None of these runs was used to choose a constant of the method.
 
 --sets (200) and --runs (10) are the numbers of data sets for each state and number of shots. Writes
---json FILE after each of the two parts, and does not repeat a part that is in FILE already; and the
-figure --figure FILE. About 30 minutes of two cores; --quick takes three.
+--json FILE after each of them, does not repeat what is in FILE already, and draws --figure FILE.
+About 30 minutes of two cores; --quick takes three. With the FILE that is kept,
+docs/verdict/calibration.json, it only draws.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest.mock import Mock, patch
 
 import numpy as np
@@ -86,7 +87,7 @@ class Cell(NamedTuple):
 def main() -> None:
     args = peers.options(__doc__, sets=200, runs=10, figure="", cores=os.cpu_count() or 1)
     sets, runs = (10, 2) if args.quick else (args.sets, args.runs)
-    about = peers.header(
+    about: dict[str, Any] = peers.header(
         "Calibration of the verdict",
         f"tolerance {TOLERANCE:g} nats per shot; damaged models lose {2 * TOLERANCE:g}",
         f"for each state and number of shots {sets} data sets for known models, {runs} whole runs",
@@ -102,29 +103,22 @@ def main() -> None:
         ),
         "whole_runs": (whole_runs, [Cell(*key, runs) for key in RUNS]),
     }
-    done: dict[str, list[peers.Row]] = {}
+    done: dict[str, list[peers.Row]] = {name: [] for name in parts}
     if args.json is not None and args.json.exists():
-        done = dict(json.loads(args.json.read_text())["tables"])
+        kept = json.loads(args.json.read_text())
+        about, done = kept, done | kept.pop("tables")
     with ProcessPoolExecutor(args.cores) as pool:
         for name, (work, cells) in parts.items():
-            if name not in done:
-                done[name] = _collect(pool, work, cells)
-                peers.save(args.json, about, **{part: done[part] for part in parts if part in done})
-                print()
+            there = {(row["state"], row["shots"]) for row in done[name]}
+            missing = [cell for cell in cells if (cell.state, cell.shots) not in there]
+            for rows in pool.map(work, missing):
+                done[name] += rows
+                row = "  ".join(f"{key} {peers.cell(value)}" for key, value in rows[0].items())
+                print(row, flush=True)
+                peers.save(args.json, about, **done)
     _summarize(done["known_models"], done["whole_runs"])
     if args.figure:
         draw(done["known_models"], done["whole_runs"]).savefig(args.figure, dpi=150)
-
-
-def _collect(
-    pool: ProcessPoolExecutor, work: Callable[[Cell], list[peers.Row]], cells: Sequence[Cell]
-) -> list[peers.Row]:
-    """Compute all cells in processes and print each as it is done, in order."""
-    rows: list[peers.Row] = []
-    for done in pool.map(work, cells):
-        rows += done
-        print("  ".join(f"{key} {peers.cell(value)}" for key, value in done[0].items()), flush=True)
-    return rows
 
 
 @cache

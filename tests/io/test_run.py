@@ -67,7 +67,7 @@ def test_the_same_run_is_resumed_also_after_an_error(tmp_path: Path) -> None:
         (pp.StudySettings(seed=3, train=pp.CD(epochs=7)), ("train.epochs = 500", 7)),
         # Of several differences the first by name is reported.
         (pp.StudySettings(seed=4, fields=(0.5,)), ("fields = [1.0, 2.0]", [0.5])),
-        (PathSettings(rbm="a", shots="b", seed=3), ("coupling = 1.0", "(none)")),
+        (PathSettings(rbm="a", shots="b", seed=3), ("coupling", "another command")),
     ],
 )
 def test_another_configuration_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shlex
 from pathlib import Path
 
@@ -53,6 +54,22 @@ def test_long_texts_stay_within_100_columns() -> None:
     assert max(map(len, lines)) <= 100
     assert " ".join(line[42:].strip() for line in lines[1:]).split()[-1] == "found,"
     assert "nan" not in checks_table([Check("drift", "pass", nan, nan, "none", nan)])
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_the_answer_fits_a_narrow_terminal(
+    observable_run: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    made = pp.load_reconstruction(observable_run)
+    wide = reconstruct_text(made.dataset, made.request)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    text = reconstruct_text(made.dataset, made.request)
+    long = [line for line in text.splitlines() if len(line) > width]
+    assert long == [line for line in long if "/" in line]  # a file's name
+    for each in summarize(made.dataset, made.request).checks:
+        assert each.name in text
+    assert set(re.findall(r"\d\.\d+", wide)) == set(re.findall(r"\d\.\d+", text))
 
 
 def test_a_long_command_can_be_pasted(observable_run: Path, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_lines_are_named_only_where_they_are_drawn(study: xr.Dataset, figure: Fi
     for ax in figure.get_axes():
         assert [1 - 24 / 162] * 2 in [np.asarray(line.get_xdata()).tolist() for line in ax.lines]
         assert not ax.collections  # no band of one seed
-    names = ("floor: ", "85%: ", "apart", "without sampling")
+    names = ("floor: ", "85%: ", "apart", "sums over all states")
     assert all(any(name in text for text in texts(figure)) for name in names)
     # Connected graphs of more than 20 sites, where there is no exact line.
     large = study.isel(level=slice(11)).drop_vars([n for n in study if str(n).endswith("_exact")])

@@ -35,6 +35,19 @@ def test_columns_are_aligned() -> None:
     assert align(rows) == "a          100  x\nlong name    1"
 
 
+def test_a_narrow_terminal_has_the_columns_below_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [["name", "one", "two", "method"], ["m", "1", "2", "by a sum over all of its states"]]
+    assert align(rows).count("\n") == 1
+    monkeypatch.setenv("COLUMNS", "22")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    below = "name: method\nm: by a sum over all\n  of its states"
+    assert align(rows) == f"name  one  two\nm       1    2\n\n{below}"
+    assert align([["a name without values"], ["x"]]) == "a name without values\nx"
+    assert align([]) == ""
+
+
 def test_a_report_as_text(report: pp.Report) -> None:
     head, *lines = report_text(report).splitlines()
     assert head.split() == ["measure", "value", "error", "floor", "reference", "ESS", "method"]

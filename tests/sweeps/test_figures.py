@@ -265,7 +265,30 @@ def test_two_fields_have_a_least_and_no_rank(grid: xr.Dataset) -> None:
     assert len(least) == 4
     assert all("h/J = " in each for each in least)
     assert not any("rank" in each for each in least)
-    assert len(report_of(grid.isel(ratio=[0])).summary.sentences) == 1
+
+
+def test_one_field_has_no_curve_and_says_how_much(grid: xr.Dataset) -> None:
+    one = grid.isel(ratio=[0])
+    assert [*figures_of(one)] == ["multiples"]
+    median = float(one["prunable"].sel(variant="surgeon", sites=10).median())
+    shown = f"{100 * median:.1f} % of the weights can be pruned at h/J = 0.500"
+    assert f"surgeon: {shown}" in sentence_of(one.assign(prunable_all=0 * one["prunable_all"]))
+    capped = one.assign(prunable_all=0 * one["prunable_all"] + 1)
+    assert f"surgeon: at least {shown}; 3 of 3 points never" in sentence_of(capped)
+
+
+def test_a_quantile_of_points_that_never_doubled_is_a_bound(grid: xr.Dataset) -> None:
+    grid = grid.copy(deep=True)
+    at = {"variant": "surgeon", "sites": 10, "ratio": 0.5}
+    grid["prunable"].loc[at] = [0.3, 0.4, 0.9]
+    grid["prunable_all"].loc[at] = [0.0, 0.0, 1.0]
+    table = report_of(grid).sections[-1].table
+    assert table is not None
+    (row,) = (row for row in table.rows if row[:3] == ["10", "surgeon", "0.5"])
+    median, low, high = (part.shown for part in row[3:6] if isinstance(part, Number))
+    assert "≥" not in median + low
+    assert high.startswith("≥ ")
+    assert "(≥: " in table.caption
 
 
 def test_the_page_says_what_is_not_drawn(grid: xr.Dataset, many: xr.Dataset) -> None:

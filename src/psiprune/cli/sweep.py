@@ -9,9 +9,6 @@ from psiprune.cli.options import Json, OutOption
 from psiprune.core.exceptions import InputError
 from psiprune.sweeps.settings import SweepSettings
 
-#: A query that every experiment answers.
-_COUNT = "select sites, field, count(*) as rows from levels group by all order by all"
-
 
 def sweep_command(
     config: Path,
@@ -86,5 +83,5 @@ def report_command(folder: Path, /, *, json: Json = False) -> None:
     from psiprune.sweeps.tables import report_text
 
     report = report_on(folder)
-    then = command_line("query", _COUNT, folder)
+    then = command_line("query", report.query, folder)
     show({**report._asdict(), "page": str(report.page)}, report_text(report), json, then)

@@ -35,9 +35,11 @@ def _study(numbers: Numbers, study: xr.Dataset) -> str:
     if not within:
         return "the KL of the dense RBM is not known"
     least = min(within, key=lambda level: level["weights_kept"])
+    end = least["weights_kept"] == min(level["weights_kept"] for level in levels)
     return (
         f"{least['weights_kept']:g} of {total} weights ({least['fraction_pruned']:.0%} pruned) "
         f"keep KL within twice that of the dense RBM ({number(levels[0]['kl'], '.2g')} nat)"
+        f"{', the fewest of all levels: see --prune.levels for fewer' if end else ''}"
     )
 
 

@@ -91,7 +91,10 @@ def _shots(shots: ShotsDescription) -> Rows:
     yield f"<{shots.basis}> of a site", f"{_range(z, 'site')}, {errors}"
     yield "<|m|>", f"{shots.abs_magnetization:.5f}"
     up, down = f"{shots.up} shots with more zeros", f"{shots.down} with more ones"
-    yield "Z2 symmetry", f"{up}, {down} (p = {shots.z2_p_value:.2g})"
+    varying = shots.sites - len(shots.constant)
+    among = f" among the {counted(varying, 'site')} that vary" if shots.constant else ""
+    test = f"{up}, {down}{among} (p = {shots.z2_p_value:.2g})"
+    yield "Z2 symmetry", test if varying else "cannot be tested, as no site varies"
     if shots.sites > 1:
         yield "neighbours", f"C from {_range(shots.neighbours, 'bond')}"
     order = "cannot be tested"

@@ -67,7 +67,7 @@ def open_run(folder: str | os.PathLike[str], settings: Settings) -> Iterator[Pat
 
     def check(path: Path) -> None:
         if (path / "config.toml").exists():
-            _check_same(path / "config.toml", tomllib.loads(ours.decode()))
+            _check_same(path / "config.toml", tomllib.loads(ours.decode()), type(settings))
 
     with _claimed(folder, check) as path:
         if not (path / "config.toml").exists():
@@ -232,13 +232,18 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     write_bytes(file, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _check_same(config: Path, ours: Mapping[str, Any]) -> None:
-    """Raise `InputError` unless the configuration in a folder is `ours`."""
+def _check_same(config: Path, ours: Mapping[str, Any], kind: type[Settings]) -> None:
+    """Raise `InputError` unless the configuration in a folder is `ours`, of this kind."""
     theirs = read_toml(config)
     if theirs != ours and not config.with_name("provenance.json").exists():
         raise InputError(
             f"{config}: not written by psiprune (there is no provenance.json), so {config.parent} "
             "is not a psiprune run folder; choose another folder"
+        )
+    if unknown := sorted(theirs.keys() - kind.model_fields.keys()):
+        raise InputError(
+            f"{config}: has {unknown[0]}, so it belongs to a run of another command, which "
+            f"`psiprune info {config.parent}` describes; give another folder"
         )
     _check_equal(config, theirs, ours)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from psiprune.core.text import escape
+from psiprune.core.text import escape, line_width
 from psiprune.reconstruction.checks import Check, deviations
 from psiprune.reconstruction.command import Request
 from psiprune.reconstruction.dataset import (
@@ -38,9 +38,12 @@ from psiprune.reconstruction.summary import (
 )
 from psiprune.reporting.metric_tables import OF_THE_RBM_ALONE
 from psiprune.reporting.tables import WIDTH, align
+from psiprune.reporting.tables import wrap as sentence
 
 #: Rows of the search around the smallest RBM, and distances of C(d), that are printed.
 _TRIALS, _DISTANCES = 6, 5
+#: The fewest characters of a line of what a check found.
+_NARROWEST = 28
 
 
 def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
@@ -63,20 +66,19 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
         )
         tables.append(_true_bits(dataset))
     if untested := untested_observables(dataset):
-        heads.append(
-            "\n".join(wrap(f"Observables that shots do not determine ({OF_THE_RBM_ALONE})", WIDTH))
-        )
+        heads.append(f"Observables that shots do not determine ({OF_THE_RBM_ALONE})")
         tables.append(_untested(untested))
-    parts = [f"{head}\n{table}" for head, table in zip(heads, tables, strict=True)]
+    parts = [f"{sentence(head)}\n{table}" for head, table in zip(heads, tables, strict=True)]
     return "\n\n".join([answer_text(summary), *parts])
 
 
 def answer_text(summary: Summary) -> str:
     """Format the answer: the verdict, then a name and a text in each line."""
-    rows, lines = summary.rows, wrap(escape(summary.reason.text), WIDTH)
+    width = line_width(WIDTH)
+    rows, lines = summary.rows, wrap(escape(summary.reason.text), width)
     indent = max(len(name) for name, _ in rows) + 2
     for name, text in rows:
-        broken = (_wrap(line, WIDTH - indent) for line in escape(text, keep="\n").split("\n"))
+        broken = (_wrap(line, width - indent) for line in escape(text, keep="\n").split("\n"))
         texts = list(chain.from_iterable(broken))
         lines += [f"{'' if k else name:{indent}}{line}".rstrip() for k, line in enumerate(texts)]
     return "\n".join(lines)
@@ -101,16 +103,19 @@ def _number(value: float, form: str = ".2g") -> str:
 
 
 def checks_table(checks: Sequence[Check]) -> str:
-    """Format checks as an aligned table within 100 columns."""
+    """Format checks as an aligned table; in narrow terminals what was found stands below it."""
     rows = [["check", "answer", "loss", "at most"]]
     for each in checks:
         answer = "FAIL" if each.answer == "fail" else each.answer
         rows.append([each.name, answer, _number(each.loss), _number(each.at_most, ".3g")])
-    lines = []
-    left = align(rows).split("\n")
+    table, lines = align(rows), list[str]()
+    left = table.split("\n")
     indent = max(map(len, left)) + 2
+    if len(left) > len(rows) or line_width(WIDTH) - indent < _NARROWEST:
+        found = "\n".join(sentence(f"{each.name}: {each.found}") for each in checks)
+        return f"{table}\n\n{found}"
     for line, found in zip(left, ["found", *(each.found for each in checks)], strict=True):
-        texts = wrap(escape(found), WIDTH - indent) or [""]
+        texts = wrap(escape(found), line_width(WIDTH) - indent) or [""]
         lines += [f"{'' if k else line:{indent}}{text}".rstrip() for k, text in enumerate(texts)]
     return "\n".join(lines)
 

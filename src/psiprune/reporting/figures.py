@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -20,7 +21,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 from numpy.typing import ArrayLike
 
@@ -201,10 +202,22 @@ def log_y(ax: Axes) -> bool:
     positive = bool(np.isfinite(ax.dataLim.minposy))
     if positive:
         ax.set_yscale("log")
+        ax.yaxis.set_minor_formatter(_FewLabels(minor_thresholds=(1, 1)))
     else:
         style: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY}
         ax.text(0.5, 0.5, NOTHING, transform=ax.transAxes, **style)
     return positive
+
+
+class _FewLabels(LogFormatterSciNotation):
+    """Labels of minor ticks that do not touch: 2 and 5, or all within a quarter of a decade."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a tick."""
+        assert self.axis is not None
+        low, high = sorted(self.axis.get_view_interval())
+        digit = round(x / 10.0 ** math.floor(math.log10(x) + 1e-9))
+        return super().__call__(x, pos) if digit in (2, 5) or high < 1.8 * low else ""
 
 
 def mark_beyond(ax: Axes, along: ArrayLike, values: ArrayLike, color: str) -> None:

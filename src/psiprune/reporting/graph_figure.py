@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from psiprune.rbm.model import RBM
-from psiprune.reporting.figures import BLACK, BLUE, GREY, ORANGE
+from psiprune.reporting.figures import BLACK, GREY
 from psiprune.reporting.style import ONE_COLUMN, TWO_COLUMNS, given_axes, styled
+from psiprune.reporting.weights_figure import NEGATIVE, POSITIVE
 
 #: Names of sites are written up to this number, then every fifth or tenth.
 _NAMED = 20
@@ -24,7 +25,7 @@ _DASHED = (0, (3.0, 0.8))
 def plot_rbm(rbm: RBM, *, ax: Axes | None = None) -> Axes:
     """Draw an RBM as a graph: the chain of sites, and above it the hidden units that have weights.
 
-    Each weight is a line as wide as |W|, blue and solid if positive, orange and dashed if negative.
+    Each weight is a line as wide as |W|, red and solid if positive, blue and dashed if negative.
     Hidden units stand in the order of their centres, evenly spaced.
 
     Args:
@@ -64,7 +65,7 @@ def draw_graph(ax: Axes, rbm: RBM) -> None:
         order = np.argsort(share)  # the strongest on top
         ends = [[(where[k], 0.0), (place[units[k]], 1.0)] for k in order]
         crowd = float(np.clip(6 * rbm.visible / len(weights), 0.25, 1.0))
-        colors = [BLUE if weights[k] > 0 else ORANGE for k in order]
+        colors = [POSITIVE if weights[k] > 0 else NEGATIVE for k in order]
         lines = LineCollection(
             ends,
             linewidths=(0.3 + 2.2 * share[order]) * crowd**0.5,
@@ -90,7 +91,7 @@ def draw_graph(ax: Axes, rbm: RBM) -> None:
     if not len(mask):
         ax.text((rbm.visible - 1) / 2, 0.5, "no weights: independent bits", ha="center")
         return
-    looks = ((BLUE, "-", "W > 0"), (ORANGE, _DASHED, "W < 0"))
+    looks = ((POSITIVE, "-", "W > 0"), (NEGATIVE, _DASHED, "W < 0"))
     handles = [Line2D([], [], color=color, ls=ls, lw=1.5, label=word) for color, ls, word in looks]
     ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 

@@ -79,6 +79,18 @@ class Table(NamedTuple):
     head: Sequence[str]
     rows: Sequence[Sequence[str | Number]]
 
+    @property
+    def alignment(self) -> list[str]:
+        """The class of each column: "words" if most of its cells begin with a letter, else ""."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.head)
+        return [
+            "words" if 2 * sum(str(cell)[:1].isalpha() for cell in column) > len(column) else ""
+            for column in (
+                [cell.shown if isinstance(cell, Number) else cell for cell in cells]
+                for cells in columns
+            )
+        ]
+
 
 class Section(NamedTuple):
     """A figure or a table with sentences about it; `name` is its anchor."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,31 +33,45 @@ def table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], keys: in
 
     A table wider than `WIDTH` continues below itself, with its first `keys` columns repeated.
     """
-    rows, most = list(rows), line_width(WIDTH) + 2
+    rows = list(rows)
     cells = [[heading, *(cell(row[key], form) for row in rows)] for heading, key, form in columns]
-    widths = [max(map(len, column)) + 2 for column in cells]
-    parts: list[list[int]] = [[]]
-    for k in range(keys, len(cells)):
-        if parts[-1] and sum(widths[:keys]) + sum(widths[j] for j in [*parts[-1], k]) > most:
-            parts.append([])
-        parts[-1].append(k)
-    return "\n\n".join(
-        align([list(row) for row in zip(*cells[:keys], *(cells[k] for k in part), strict=True)])
-        for part in parts
-    )
+    return _in_parts([list(row) for row in zip(*cells, strict=True)], keys, line_width(WIDTH))
 
 
 def align(rows: list[list[str]]) -> str:
-    """Return rows of cells as lines: the first column flush left, all others flush right."""
-    rows = [[escape(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if k == 0 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    """Return rows of cells as lines: the first column flush left, all others flush right.
+
+    A table wider than the terminal continues below itself, with its first column repeated.
+    """
+    return _in_parts(rows, 1, line_width(sys.maxsize))
+
+
+def _in_parts(rows: list[list[str]], keys: int, most: int) -> str:
+    """Align rows in as many tables as `most` characters need, each with the first `keys` columns.
+
+    A column that does not fit beside these becomes lines "key: cell".
+    """
+    cells = [[escape(cell) for cell in column] for column in zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in cells]
+    parts: list[list[int]] = [[]]
+    for k in range(keys, len(cells)):
+        shown = [*range(keys), *parts[-1], k]
+        if parts[-1] and sum(widths[j] + 2 for j in shown) > most + 2:
+            parts.append([])
+        parts[-1].append(k)
+    tables = []
+    for part in parts:
+        shown = [*range(keys), *part]
+        lines = [[column[line] for column in cells] for line in range(len(rows))]
+        if part and sum(widths[k] + 2 for k in shown) > most + 2:  # its only column
+            tables.append([wrap(f"{' '.join(line[:keys])}: {line[part[0]]}") for line in lines])
+        else:
+            padded = (
+                [line[k].rjust(widths[k]) if k else line[k].ljust(widths[k]) for k in shown]
+                for line in lines
+            )
+            tables.append(["  ".join(line).rstrip() for line in padded])
+    return "\n\n".join(map("\n".join, tables))
 
 
 def wrap(text: str) -> str:

@@ -52,18 +52,23 @@ def left_out(grid: xr.Dataset, fields: bool) -> list[Sentence]:
 
 
 def minimum(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | None:
-    """Say at which fields the least can be pruned, None where fewer than two are done."""
+    """Say at which fields the least can be pruned, or how much at a single field; None if none."""
     median = grid["prunable"].sel(where).median("seed")
     median = median.sel(ratio=median.notnull())
     fields = median.sizes["ratio"]
-    if fields < 2:
+    if not fields:
         return None
     least = float(median.min())
     ratios = median["ratio"].values[np.isclose(median.values, least, rtol=0, atol=_SAME)]
     source = f"{TABLE}: median over seed of prunable"
     here, at = position(where), position({**where, "ratio": float(ratios[0])})
+    bounded = never_doubled(grid).median("seed").sel(where).sel(ratio=ratios[0]) > least
     rank: Sentence | str = ""
-    if len(ratios) == fields:
+    if fields == 1:
+        template = (
+            "{sites} sites{variant}: {least} of the weights can be pruned at h/J = {ratio}{capped}."
+        )
+    elif len(ratios) == fields:
         template = (
             "{sites} sites{variant}: the same fraction can be pruned at all fields, {least} of the "
             "weights{capped}."
@@ -90,10 +95,15 @@ def minimum(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | None:
         ratio=listed(
             [Number(float(r), significant(r), f"{source}, its least{here}") for r in ratios]
         ),
-        least=Number(least, percent(least), f"{source}{at}"),
+        least=Number(least, f"{'at least ' * bool(bounded)}{percent(least)}", f"{source}{at}"),
         rank=rank,
         capped=_capped(grid, where),
     )
+
+
+def never_doubled(grid: xr.Dataset) -> xr.DataArray:
+    """Return `prunable` with 1 added where KL never doubled: a quantile that grows is a bound."""
+    return grid["prunable"] + grid["prunable_all"]
 
 
 def _capped(grid: xr.Dataset, where: Mapping[str, Hashable]) -> Sentence | str:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -44,9 +44,9 @@ from psiprune.reporting.traced import (
     whole,
 )
 from psiprune.sweeps.api import FAILURES
-from psiprune.sweeps.dataset import FinalValues, drawn_variants, final_values, grid_of
+from psiprune.sweeps.dataset import FinalValues, drawn_variants, final_values, grid_of, varied
 from psiprune.sweeps.figures import plot_multiples, plot_phase_diagram, plot_prunable
-from psiprune.sweeps.findings import left_out, minimum
+from psiprune.sweeps.findings import left_out, minimum, never_doubled
 from psiprune.sweeps.points import AnyPoint, Outcome, points_of
 from psiprune.sweeps.settings import SweepSettings
 from psiprune.sweeps.table import TABLE, read_table, write_table
@@ -131,7 +131,17 @@ _ABOUT_PRUNABLE = (
 
 
 class Reported(NamedTuple):
-    """The page written, the state of the sweep, what it found, and the figures written."""
+    """What was reported.
+
+    Attributes:
+        page: written.
+        points: of the grid.
+        done: number of these that are done.
+        failed: number of those that failed in the last run.
+        summary: the sentences that the page begins with.
+        figures: names of those written.
+        query: SQL that shows the result by the settings that differ.
+    """
 
     page: Path
     points: int
@@ -139,6 +149,7 @@ class Reported(NamedTuple):
     failed: int
     summary: list[str]
     figures: list[str]
+    query: str
 
 
 def report_on(folder: str | os.PathLike[str]) -> Reported:
@@ -195,12 +206,31 @@ def report_on(folder: str | os.PathLike[str]) -> Reported:
     )
     page = write_report(root / "report.html", report)
     summary = [sentence.text for sentence in report.summary.sentences]
-    return Reported(page, len(points), done, len(failures), summary, list(figures))
+    counts = (len(points), done, len(failures))
+    return Reported(page, *counts, summary, list(figures), _query(levels))
+
+
+def _query(levels: Sequence[Mapping[str, Any]]) -> str:
+    """Return a query of the medians over seeds of `prunable`, or of the rows of other experiments.
+
+    Args:
+        levels: rows of RBMs of studies.
+    """
+    shown, value = ["sites", "field"], "count(*) as rows"
+    if levels:
+        shown = [name for name in shown if len({row[name] for row in levels}) > 1]
+        shown += varied(levels)
+        value = "median(prunable) as prunable"
+    return f"select {', '.join([*shown, value])} from levels group by all order by all"
 
 
 def figures_of(grid: xr.Dataset) -> dict[str, Figure]:
-    """Return the figures of studies: prunable, phases, multiples, observable_NAME for each."""
-    figures = {name: plot(grid) for name, (plot, *_) in _FIGURES.items()}
+    """Return the figures of studies: prunable, phases, multiples, observable_NAME for each.
+
+    The first two are over h/J, so they need two values of it.
+    """
+    names = [*_FIGURES] if grid.sizes["ratio"] > 1 else ["multiples"]
+    figures = {name: _FIGURES[name][0](grid) for name in names}
     for label, loss, _ in observable_losses(grid):
         shown = f"|Δ {label[3:-1]}|"
         figures[loss.removesuffix("_loss")] = plot_multiples(grid, loss, shown)
@@ -304,7 +334,9 @@ def sweep_report(
 def _table(grid: xr.Dataset) -> Table:
     """Return median and band over seeds at every point of the grid, and the dense KL."""
     rows: list[list[str | Number]] = []
-    columns = dict(zip(("16 %", "median", "84 %"), band(grid["prunable"]), strict=True))
+    origin = f"{TABLE}: prunable over seed, "
+    quantiles = zip(band(grid["prunable"]), band(never_doubled(grid)), strict=True)
+    columns = dict(zip(("16 %", "median", "84 %"), quantiles, strict=True))
     dense = [band(grid[name].isel(level=0)).middle for name in ("kl", "kl_floor")]
     for values in product(*(grid[name].values for name in ("variant", "sites", "ratio"))):
         at = dict(zip(("variant", "sites", "ratio"), values, strict=True))
@@ -312,8 +344,8 @@ def _table(grid: xr.Dataset) -> Table:
         if not seeds:
             continue
         low, middle, high = (
-            Number(value, percent(value), f"{TABLE}: {name} over seed of prunable")
-            for name, quantile in columns.items()
+            Number(value, f"{'≥ ' * bool(bound.sel(at) > value)}{percent(value)}", origin + name)
+            for name, (quantile, bound) in columns.items()
             for value in [float(quantile.sel(at))]
         )
         kl, floor = (_dense(medians, at) for medians in dense)
@@ -321,6 +353,8 @@ def _table(grid: xr.Dataset) -> Table:
         rows.append([*labels, middle, low, high, str(seeds), kl, ratio(kl, floor)])
     head = ["sites", "variant", "h/J", "median", "16 %", "84 %", "seeds", "dense KL"]
     caption = "Fraction of the weights that can be removed before KL has doubled"
+    if float(grid["prunable_all"].max()) > 0:
+        caption += " (≥: at the last level it had not)"
     return Table(caption, [*head, "dense KL / floor"], rows)
 
 

@@ -112,14 +112,14 @@ def _draw_study(study: xr.Dataset, axes: AxesArray) -> None:
 def _draw_measure(ax: Axes, study: xr.Dataset, pruned: NDArray[np.float64], name: str) -> None:
     low, middle, high = (quantile.values for quantile in band(study[name]))
     seeds = study.sizes["seed"]
-    label = "as in the paper" + (f", median of {seeds} seeds" if seeds > 1 else "")
+    label = "from samples" + (f", median of {seeds} seeds" if seeds > 1 else "")
     ax.plot(pruned, middle, "o-", ms=2.0, color=BLUE, label=label)
     if seeds > 1:
         ax.fill_between(pruned, low, high, color=BLUE, alpha=0.2, lw=0, label="16 to 84 % of seeds")
     if "kl_exact" in study:
         if name in _EXACT:
             ax.plot(pruned, study[_EXACT[name]].median("seed"), "-.", color=ORANGE)
-        ax.plot([], [], "-.", color=ORANGE, label="without sampling")
+        ax.plot([], [], "-.", color=ORANGE, label="by sums over all states")
     floor = study[f"{name}_floor"].median("seed").values
     if (floor > 0).all():
         ax.plot(pruned, floor, "--", lw=0.8, color=GREY)
