@@ -18,12 +18,12 @@ CRITICAL = TFIM2D(length=3, width=3, field=3.04)
 
 
 @pytest.mark.parametrize(
-    "model",
+    ("model", "projection"),
     [
-        TFIM2D(length=2, width=3, lattice="triangular", field=2.0),
-        IsingChain(sites=4, couplings=(1.0, -2.0, 0.3), fields=(0.5, 2.0, 1.0, -0.7)),
+        (TFIM2D(length=2, width=3, lattice="triangular", field=2.0), 60),
+        (IsingChain(sites=4, couplings=(1.0, -2.0, 0.3), fields=(0.5, 2.0, 1.0, -0.7)), 48),
         *(
-            pytest.param(model, marks=pytest.mark.slow)
+            pytest.param(model, None, marks=pytest.mark.slow)
             for model in (
                 CRITICAL,
                 TFIM2D(length=3, width=3, lattice="triangular", boundary="cylinder", field=2.0),
@@ -34,8 +34,10 @@ CRITICAL = TFIM2D(length=3, width=3, field=3.04)
         ),
     ],
 )
-def test_shots_and_energies_against_diagonalisation(model: SpinModel) -> None:
-    sample = pp.quantum_monte_carlo(model, 5_000, seed=1)
+def test_shots_and_energies_against_diagonalisation(
+    model: SpinModel, projection: int | None
+) -> None:
+    sample = pp.quantum_monte_carlo(model, 5_000, seed=1, projection=projection)
     assert sample.shots.bits.shape == (5_000, model.size)
     assert p_of_distribution(model, sample.shots.bits) > WRONG
     assert p_of_energy(sample, ground_state(model).energy) > WRONG
@@ -51,6 +53,14 @@ def test_a_short_projection_fails_the_same_test() -> None:
     short = pp.quantum_monte_carlo(CRITICAL, 5_000, seed=1, projection=6)
     assert p_of_distribution(CRITICAL, short.shots.bits) < 1e-3 * WRONG
     assert short.halved < -3 * short.halved_error
+
+
+def test_the_projection_doubles_until_its_half_suffices() -> None:
+    """26 terms are a time of 1 / h. Half as many change the energy along Z by more than 0.5 %."""
+    model = TFIM2D(length=4, width=4, field=5.0)
+    sample = pp.quantum_monte_carlo(model, 400)
+    assert sample.projection == 4 * 26
+    assert abs(sample.halved) < 0.05 + 2 * sample.halved_error
 
 
 def test_the_shots_are_nearly_independent() -> None:

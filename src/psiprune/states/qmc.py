@@ -50,6 +50,8 @@ _COMPONENTS = 2
 #: the chosen projection is twice the first that passes, so what remains is about the fourth power
 #: of the change.
 _LARGEST_CHANGE = np.array([0.05, 0.005])
+#: Errors of these changes above which a test run is repeated with twice as many sweeps.
+_LARGEST_ERROR = np.array([0.05, 0.0025])
 
 
 @one_line
@@ -178,7 +180,7 @@ def _projection(updates: Clusters | Worldlines, terms: Ising, seed: int) -> floa
             middle = energies[..., SLICES // 2].mean(axis=2)
             fallen = before - middle.mean() > 2 * _LARGEST_CHANGE[1] + 3 * _error(middle)
             long_enough = not fallen and (sizes <= _LARGEST_CHANGE + 2 * errors).all()
-            if not long_enough or errors[0] <= _LARGEST_CHANGE[0]:
+            if not long_enough or (errors <= _LARGEST_ERROR).all():
                 break
         if long_enough:
             return 2 * projection
