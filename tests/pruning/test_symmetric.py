@@ -99,7 +99,7 @@ def test_every_criterion_keeps_the_symmetries_of_a_lattice(criterion: Any) -> No
         np.testing.assert_allclose(to_vector(tied(pruned, kept)), after, atol=1e-9)
 
 
-@pytest.mark.parametrize("limit", range(16))
+@pytest.mark.parametrize("limit", [3, 5, 11])
 def test_a_search_reports_rbms_that_it_made(limit: int) -> None:
     """Weights go in orbits of 4 and 8, so that most numbers of weights have no RBM."""
     places = pp.lattice_positions("square", 2, 2).tolist()
