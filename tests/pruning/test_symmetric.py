@@ -16,6 +16,7 @@ from psiprune.inference.fisher import absolute_damping, model_fisher
 from psiprune.pruning.criteria import top_k_mask
 from psiprune.pruning.iterative import prune_to_count
 from psiprune.pruning.optimal_brain_surgeon import LocalModel, remove_weights
+from psiprune.pruning.search import find_smallest
 from psiprune.pruning.settings import PruneSettings
 from psiprune.rbm.likelihood import to_vector
 from psiprune.training.method import SymmetryName
@@ -96,6 +97,24 @@ def test_every_criterion_keeps_the_symmetries_of_a_lattice(criterion: Any) -> No
         kept = symmetry if criterion == "surgeon" else moves  # fine-tuning ties the biases again
         after = to_vector(pruned)
         np.testing.assert_allclose(to_vector(tied(pruned, kept)), after, atol=1e-9)
+
+
+@pytest.mark.parametrize("limit", [3, 5, 11])
+def test_a_search_reports_rbms_that_it_made(limit: int) -> None:
+    """Weights go in orbits of 4 and 8, so that most numbers of weights have no RBM."""
+    places = pp.lattice_positions("square", 2, 2).tolist()
+    bits = np.random.default_rng(0).integers(0, 2, (50, 4), dtype=np.uint8)
+    found = find_smallest(
+        RBM,
+        pp.Shots(bits, provenance={"positions": places}),
+        measure=lambda rbm: 16.0 - rbm.number_of_weights,
+        limit=limit,
+        fine_tune=pp.ExactNaturalGradient.for_fine_tuning(symmetry="lattice", epochs=0),
+    )
+    made = [trial.rbm.number_of_weights for trial in found.trials]
+    assert found.rbm.number_of_weights == min(count for count in made if 16 - count <= limit)
+    assert found.fewer in made
+    assert found.fewer < found.rbm.number_of_weights
 
 
 def test_equal_pairs_go_one_after_the_other() -> None:

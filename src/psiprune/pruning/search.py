@@ -198,10 +198,15 @@ def find_smallest(
     if bisect and good.rbm.number_of_weights == 1 and settings.density is None:
         product = jump(good, 0)  # independent bits; no fraction of the weights leads there
         good, refused = (product, None) if product.value <= limit else (good, 0)
-    while bisect and refused is not None and good.rbm.number_of_weights - refused > 1:
-        count = (good.rbm.number_of_weights + refused) // 2
+    # Where a symmetry removes several weights at once, an RBM may have fewer than its count.
+    below = refused
+    while bisect and below is not None and good.rbm.number_of_weights - below > 1:
+        count = (good.rbm.number_of_weights + below) // 2
         tried = jump(good, count)
-        good, refused = (tried, refused) if tried.value <= limit else (good, count)
+        if tried.value <= limit:
+            good = tried
+        else:
+            below, refused = count, tried.rbm.number_of_weights
     return Smallest(good.rbm, good.value, limit, refused, tuple(trials))
 
 
