@@ -45,7 +45,7 @@ _LEAST_LENGTH = 5.0
 _MOST_THINNED = 64
 #: Components of the configurations of largest variance that are watched.
 _COMPONENTS = 2
-#: Largest change where the projection is halved, beyond twice its error: of the order parameter,
+#: Largest change where the projection is halved, beyond its error: of the order parameter,
 #: relative, and of the energy along Z, in units of the sum of all h_i. Errors fall exponentially:
 #: the chosen projection is twice the first that passes, so what remains is about the fourth power
 #: of the change.
@@ -179,10 +179,10 @@ def _projection(updates: Clusters | Worldlines, terms: Ising, seed: int) -> floa
             sizes, errors = np.transpose([(abs(each.mean()), _error(each)) for each in tested])
             middle = energies[..., SLICES // 2].mean(axis=2)
             fallen = before - middle.mean() > 2 * _LARGEST_CHANGE[1] + 3 * _error(middle)
-            long_enough = not fallen and (sizes <= _LARGEST_CHANGE + 2 * errors).all()
-            if not long_enough or (errors <= _LARGEST_ERROR).all():
+            too_short = fallen or (sizes > _LARGEST_CHANGE + 2 * errors).any()
+            if too_short or (errors <= _LARGEST_ERROR).all():
                 break
-        if long_enough:
+        if not too_short and (sizes <= _LARGEST_CHANGE + errors).all():
             return 2 * projection
         projection, before = 2 * projection, middle.mean()
     raise InputError(
@@ -257,9 +257,9 @@ def _pilots(chains: list[ClusterChain | WorldlineChain]) -> Iterator[_Pilot]:
         thin *= 2
     if not mixed:
         raise ConvergenceError(
-            f"quantum Monte Carlo does not mix: after {PILOT * _MOST_THINNED:,} sweeps the four "
-            "chains, from different starts, do not agree on the order parameter, as where several "
-            "orders compete; use ground_state and sample, or a model nearer to the disordered phase"
+            "quantum Monte Carlo does not mix: the autocorrelation time of its four chains exceeds "
+            f"{PILOT * _MOST_THINNED / _BLOCKS / _LEAST_LENGTH:g} sweeps, as deep in ordered phases; "
+            "use ground_state and sample, or a model closer to the disordered phase"
         )
 
 
