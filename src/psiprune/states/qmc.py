@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import ConvergenceError, InputError
 from psiprune.core.progress import count, expect, progress_bar
 from psiprune.core.repr import one_line
-from psiprune.core.threads import map_threads
+from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots
 from psiprune.kernels.qmc import SLICES
@@ -88,6 +88,7 @@ class QMCSample(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "shots"}
 
 
+@single_blas_thread()
 def quantum_monte_carlo(
     model: TFIM | SpinModel | Hamiltonian,
     shots: int,
@@ -256,10 +257,11 @@ def _pilots(chains: list[ClusterChain | WorldlineChain]) -> Iterator[_Pilot]:
             yield pilot
         thin *= 2
     if not mixed:
+        longest = PILOT * _MOST_THINNED / _BLOCKS / _LEAST_LENGTH
         raise ConvergenceError(
             "quantum Monte Carlo does not mix: the autocorrelation time of its four chains exceeds "
-            f"{PILOT * _MOST_THINNED / _BLOCKS / _LEAST_LENGTH:g} sweeps, as deep in ordered phases; "
-            "use ground_state and sample, or a model closer to the disordered phase"
+            f"{longest:g} sweeps, as deep in ordered phases; use ground_state and sample, or a "
+            "model closer to the disordered phase"
         )
 
 
