@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import ConvergenceError, InputError
 from psiprune.core.progress import count, expect, progress_bar
 from psiprune.core.repr import one_line
-from psiprune.core.threads import map_threads
+from psiprune.core.threads import map_threads, single_blas_thread
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.shots import Shots
 from psiprune.kernels.qmc import SLICES
@@ -45,7 +45,7 @@ _LEAST_LENGTH = 5.0
 _MOST_THINNED = 64
 #: Components of the configurations of largest variance that are watched.
 _COMPONENTS = 2
-#: Largest change where the projection is halved, beyond twice its error: of the order parameter,
+#: Largest change where the projection is halved, beyond its error: of the order parameter,
 #: relative, and of the energy along Z, in units of the sum of all h_i. Errors fall exponentially:
 #: the chosen projection is twice the first that passes, so what remains is about the fourth power
 #: of the change.
@@ -88,6 +88,7 @@ class QMCSample(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "shots"}
 
 
+@single_blas_thread()
 def quantum_monte_carlo(
     model: TFIM | SpinModel | Hamiltonian,
     shots: int,
@@ -179,10 +180,10 @@ def _projection(updates: Clusters | Worldlines, terms: Ising, seed: int) -> floa
             sizes, errors = np.transpose([(abs(each.mean()), _error(each)) for each in tested])
             middle = energies[..., SLICES // 2].mean(axis=2)
             fallen = before - middle.mean() > 2 * _LARGEST_CHANGE[1] + 3 * _error(middle)
-            long_enough = not fallen and (sizes <= _LARGEST_CHANGE + 2 * errors).all()
-            if not long_enough or (errors <= _LARGEST_ERROR).all():
+            too_short = fallen or (sizes > _LARGEST_CHANGE + 2 * errors).any()
+            if too_short or (errors <= _LARGEST_ERROR).all():
                 break
-        if long_enough:
+        if not too_short and (sizes <= _LARGEST_CHANGE + errors).all():
             return 2 * projection
         projection, before = 2 * projection, middle.mean()
     raise InputError(
@@ -256,10 +257,11 @@ def _pilots(chains: list[ClusterChain | WorldlineChain]) -> Iterator[_Pilot]:
             yield pilot
         thin *= 2
     if not mixed:
+        longest = PILOT * _MOST_THINNED / _BLOCKS / _LEAST_LENGTH
         raise ConvergenceError(
-            f"quantum Monte Carlo does not mix: after {PILOT * _MOST_THINNED:,} sweeps the four "
-            "chains, from different starts, do not agree on the order parameter, as where several "
-            "orders compete; use ground_state and sample, or a model nearer to the disordered phase"
+            "quantum Monte Carlo does not mix: the autocorrelation time of its four chains exceeds "
+            f"{longest:g} sweeps, as deep in ordered phases; use ground_state and sample, or a "
+            "model closer to the disordered phase"
         )
 
 
