@@ -50,6 +50,8 @@ from psiprune.reconstruction.inputs import (
     split_shots,
 )
 from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.reporting.figures import BLACK, BLUE, GREY, ORANGE, letter
+from psiprune.reporting.style import TWO_COLUMNS, styled
 
 TOLERANCE = 0.05
 DRAWS = 20_000
@@ -118,7 +120,7 @@ def main() -> None:
                 peers.save(args.json, about, **done)
     _summarize(done["known_models"], done["whole_runs"])
     if args.figure:
-        draw(done["known_models"], done["whole_runs"]).savefig(args.figure, dpi=150)
+        draw(done["known_models"], done["whole_runs"]).savefig(args.figure)
 
 
 @cache
@@ -279,43 +281,45 @@ def _summarize(known: Sequence[peers.Row], whole: Sequence[peers.Row]) -> None:
     peers.show(table)
 
 
+@styled
 def draw(known: Sequence[peers.Row], whole: Sequence[peers.Row]) -> Figure:
     """Draw the rates of known models, and the loss of whole runs against the true one."""
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    figure = Figure(figsize=(TWO_COLUMNS, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     states = list(dict.fromkeys(str(row["state"]) for row in known))
-    for k, (shots, marker) in enumerate(zip(SHOTS, "osD", strict=True)):
-        for name, color in (("faithful", "#0072b2"), ("damaged", "#d55e00")):
+    for name, color in (("faithful", BLUE), ("damaged", ORANGE)):
+        for k, (shots, marker) in enumerate(zip(SHOTS, "osD", strict=True)):
             rows = [row for row in known if row["shots"] == shots]
             y = [states.index(str(row["state"])) + 0.22 * (k - 1) for row in rows]
             x = [float(row[f"{name} trusted"] or 0) for row in rows]
-            label = f"{name}, {shots:,} shots"
-            left.plot(x, y, marker, ms=5, color=color, mfc=("w", color)[k > 0], label=label)
-    left.axvspan(0.9, 1.02, color="#0072b2", alpha=0.1, lw=0)
-    left.axvspan(-0.02, 0.05, color="#d55e00", alpha=0.1, lw=0)
-    left.set_yticks(range(len(states)), states)
+            face = ("w", color)[k > 0]
+            left.plot(x, y, marker, color=color, mfc=face, label=f"{name}, {shots:,} shots")
+    left.axvspan(0.9, 1.02, color=BLUE, alpha=0.1, lw=0, label="required: 0.9 or more")
+    left.axvspan(-0.02, 0.05, color=ORANGE, alpha=0.1, lw=0, label="required: 0.05 or less")
+    left.set_yticks(range(len(states)), [state.replace("h=", "h = ") for state in states])
     left.set_ylim(len(states) - 0.5, -0.5)
     left.set_xlim(-0.02, 1.02)
     left.set_xlabel("fraction of data sets in which the model is trusted")
-    left.set_title("known models", fontsize=11)
-    left.legend(loc="center", fontsize=8, frameon=False)
-    for verdict, color in (
-        ("trusted", "#0072b2"),
-        ("undecided", "#999999"),
-        ("not trusted", "#d55e00"),
-    ):
+    left.set_title("known models")
+    looks = (("trusted", BLUE, "o"), ("undecided", GREY, "s"), ("not trusted", ORANGE, "^"))
+    for verdict, color, marker in looks:
         rows = [row for row in whole if row["verdict"] == verdict]
         x = [max(float(row["true loss"] or 0), 1e-4) for row in rows]
         y = [max(float(row["at most"] or 0), 1e-4) for row in rows]
-        right.plot(x, y, "o", ms=3, color=color, alpha=0.6, label=f"{verdict} ({len(rows)})")
+        label = f"{verdict} ({len(rows)} runs)"
+        right.plot(x, y, marker, color=color, mfc="none", alpha=0.7, label=label)
     limits = (1e-4, 2.0)
-    right.plot(limits, limits, "-", color="k", lw=0.8)
-    right.axvline(2 * TOLERANCE, color="k", lw=0.8, ls=":")
+    right.plot(limits, limits, "-", color=BLACK, lw=0.8, label="bound = true loss")
+    twice = f"true loss {2 * TOLERANCE:g}, twice the tolerance"
+    right.axvline(2 * TOLERANCE, color=BLACK, lw=0.8, ls=":", label=twice)
     right.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
     right.set_xlabel("true loss KL(q || p), nats per shot")
     right.set_ylabel("upper 95 % bound printed, nats per shot")
-    right.set_title("whole runs", fontsize=11)
-    right.legend(fontsize=8, frameon=False)
+    right.set_title("whole runs")
+    letter([left, right])
+    for ax in (left, right):
+        style = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15), "ncols": 2}
+        ax.legend(**style)  # type: ignore[arg-type]
     return figure
 
 

@@ -122,6 +122,9 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in COMMANDS:
         assert re.search(rf"^│ {name} ", listed, re.MULTILINE)
     assert "--no-json" not in tiny.help_of(monkeypatch, "info")
+    usage = {name: tiny.help_of(monkeypatch, name).partition("\n")[0] for name in COMMANDS}
+    assert not [line for line in usage.values() if "ARGS" in line]
+    assert usage["info"].endswith(" FILE [OTHER]")
     masks = tiny.help_of(monkeypatch, "mask")
     kinds = ("random", "cluster", "scale-free", "power-law", "nearest", "correlation", "break")
     for name in (*kinds, "choose", "forbid"):

@@ -232,7 +232,7 @@ def test_above_twenty_sites_numbers_come_with_errors(
         ("export netket {in}/rbm.nc --out {out}", ["format", "numpy", "qucumber", "'netket'"]),
         ("train {in}/shots.nc --out {out} --folds 5", ["--folds", 7, "omit it"]),
         ("train {in}/shots.nc --out {out} --learning-rate 1", ["--learning-rate", 7, "omit it"]),
-        ("train {in}/shots.nc --out {out} --starts 0", ["starts", 1, 0]),
+        ("train {in}/shots.nc --out {out} --starts 0", ["--starts", 1, 0]),
         (
             "train {in}/shots.nc --out {out} --phase-hidden 1000000",
             ["train", "memory", "--phase-hidden", "--yes"],
@@ -240,7 +240,7 @@ def test_above_twenty_sites_numbers_come_with_errors(
         ("train {in}/shots.nc --out {out} --max-time 0.00001", ["train", "limit", "--yes"]),
         ("train {in}/z.nc --out {out} --starts 2", ["--starts", "Z", "omit it"]),
         ("train {in}/z.nc --out {out} --phase-hidden 3", ["--phase-hidden", "Z", "omit it"]),
-        ("identifiability {in}/shots.nc --starts 1", ["starts", 2, 1]),
+        ("identifiability {in}/shots.nc --starts 1", ["--starts", 2, 1]),
         (
             "reconstruct {in}/shots.nc --out {out} --train.epochs 3",
             ["--train", 7, "omit it", "--config"],
@@ -251,7 +251,7 @@ def test_above_twenty_sites_numbers_come_with_errors(
         ("prune {in}/rbm.nc {in}/shots.nc --out {out} --folds 5", ["--folds", "rbm.nc"]),
         (
             "prune {in}/rbm.nc {in}/shots.nc --out {out} --criterion random",
-            ["criterion", "'random'"],
+            ["--criterion", "'random'"],
         ),
         ("prune {in}/rbm.nc {in}/z.nc --out {out}", ["z.nc", "ZZZ"]),
     ],

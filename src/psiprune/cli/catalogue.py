@@ -29,12 +29,14 @@ class Command(NamedTuple):
         group: panel of `psiprune --help`.
         example: command lines, each of at most 78 characters.
         common: at most five options to list first, in this order.
+        optional: the arguments that may be left out, as the line of usage shows them.
     """
 
     module: str
     group: str
     example: str
     common: tuple[str, ...] = ()
+    optional: str = ""
 
 
 _EXPERIMENT = ("--out", "--sites", "--fields", "--seeds", "--shots")
@@ -50,12 +52,14 @@ COMMANDS = {
         "Data",
         "psiprune import text shots.txt -o imported.nc",
         ("--out", "--order", "--key", "--rows", "--readout"),
+        optional="FILES...",
     ),
     "info": Command(
         "info",
         "Data",
         "psiprune info shots.txt",
         ("--observable", "--format", "--readout", "--json"),
+        optional="[OTHER]",
     ),
     "ground-state": Command(
         "states",
@@ -79,6 +83,7 @@ COMMANDS = {
         "Data",
         "psiprune sample state.nc --shots 20000 -o shots.nc",
         ("--out", "--shots", "--bases", "--seed", "--readout"),
+        optional="[STATE]",
     ),
     "export": Command(
         "convert",
@@ -90,6 +95,7 @@ COMMANDS = {
         "Data",
         "psiprune calibrate all0=zeros.txt all1=ones.txt -o readout.json",
         ("--out", "--groups", "--format"),
+        optional="STATES...",
     ),
     "reconstruct": Command(
         "reconstruct",
@@ -202,6 +208,7 @@ COMMANDS = {
         "completion",
         "Shell",
         "psiprune completion --install",
+        optional="[SHELL]",
     ),
 }
 

@@ -71,10 +71,12 @@ class Help:
     Attributes:
         example: command lines shown under the description.
         common: options to list first, in this order.
+        optional: arguments that may be left out, which cyclopts calls ARGS.
     """
 
     example: str = ""
     common: tuple[str, ...] = ()
+    optional: str = ""
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """Print a panel; one of options is split by groups."""
@@ -104,7 +106,8 @@ class Help:
         """Print the line of usage."""
         from cyclopts.help.formatters import DefaultFormatter
 
-        DefaultFormatter().render_usage(console, options, usage)
+        line = re.sub(r"\[ARGS(\.\.\.)?\]", self.optional, str(usage))
+        DefaultFormatter().render_usage(console, options, line)
 
     def render_description(self, console: Console, options: ConsoleOptions, text: Any) -> None:
         """Print the description with its lines joined, then the example."""

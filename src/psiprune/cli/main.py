@@ -25,7 +25,7 @@ from psiprune.cli.catalogue import COMMANDS, START
 from psiprune.cli.help import Help
 from psiprune.cli.logging import logged_as_asked
 from psiprune.cli.signals import fail, interrupted
-from psiprune.cli.suggest import unknown_command, unknown_option
+from psiprune.cli.suggest import unknown_command, unknown_option, with_dashes
 from psiprune.core.exceptions import InputError
 from psiprune.core.settings import Settings, describe_validation_error, partial_settings
 from psiprune.io.bytes import cached_pipes
@@ -41,7 +41,7 @@ for place, (name, command) in enumerate(COMMANDS.items()):
         app.command(f"{module}:mask_app", name=name, group=panel, sort_key=place)
     else:
         function = f"{name.replace('-', '_')}_command"
-        form = Help(command.example, command.common)
+        form = Help(command.example, command.common, command.optional)
         app.command(
             f"{module}:{function}", name=name, group=panel, sort_key=place, help_formatter=form
         )
@@ -89,11 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with printing():  # --help and --version print by themselves
             pass
     except InputError as error:
-        return fail(str(error), 2)
+        return fail(with_dashes(str(error), words), 2)
     except CycloptsError as error:
         cause = error.__cause__
         if isinstance(cause, ValidationError):
-            return fail(describe_validation_error(cause, Settings), 2)
+            return fail(with_dashes(describe_validation_error(cause, Settings), words), 2)
         return fail(_unknown(error) or _missing(error) or _reworded(error), 2)
     except KeyboardInterrupt:
         warnings.simplefilter("ignore")  # TeNPy warns about options that it has not used yet

@@ -216,13 +216,17 @@ def _path(
     ]
     measured = f"\n{path_text(numbers)}\n\n" if chosen.state is not None else ""
     parts, last = rbms[-1].components, level_file(out, len(rbms) - 1)
+    suggested = len(rbms) - 1
+    if chosen.state is not None:  # the fewest weights that keep KL within twice its first value
+        kl = [float(each["kl"]) for each in numbers]
+        suggested = max((k for k in range(len(kl)) if kl[k] <= 2 * kl[0]), default=0)
     show(
         {"folder": str(out), "levels": numbers, **_tuning_numbers(chosen)},
         f"{len(rbms)} levels, {rbms[0].number_of_weights} to {rbms[-1].number_of_weights} weights; "
         f"the last RBM has {counted(parts, 'connected component')}\n{_tuning_text(chosen)}\n"
         f"{measured}{out}: {level_file(out, 0).name} to {last.name}",
         json,
-        command_line("evaluate", last, "HELD_OUT_SHOTS"),
+        command_line("evaluate", level_file(out, suggested), "HELD_OUT_SHOTS"),
     )
 
 

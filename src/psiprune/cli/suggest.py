@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cyclopts import UnknownCommandError, UnknownOptionError
@@ -52,6 +52,21 @@ def unknown_option(error: UnknownOptionError) -> str:
     if near := closest(option, names):
         return f"{option}: no such option; did you mean {' or '.join(near)}?"
     return f"{option}: no such option; {chain} --help lists all"
+
+
+def with_dashes(line: str, words: Sequence[str]) -> str:
+    """Return an error about a setting, "train.epochs: ...", with the option's name if it was given.
+
+    Args:
+        line: begins with the name of the setting, perhaps with the place in a list.
+        words: of the command line.
+    """
+    name = re.match(r"[a-z]\w*(?:\.[a-z]\w*)*(?=(?:\.\d+)*: )", line)
+    if name is None:
+        return line
+    option = f"--{name[0].replace('_', '-')}"
+    given = any(word.partition("=")[0] == option for word in words)
+    return re.sub(r"^.*?: ", f"{option}: ", line, count=1) if given else line
 
 
 def closest(name: str, names: Collection[str]) -> list[str]:

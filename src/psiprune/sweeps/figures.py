@@ -63,7 +63,7 @@ def plot_prunable(grid: xr.Dataset) -> Figure:
         ax.set_title(f"{sites} sites")
         faint_grid(ax)
         right = _draw_length(ax, grid)
-        if ax in (axes[_COLUMNS - 1 :: _COLUMNS] or axes[-1:]):
+        if ax in (*axes[_COLUMNS - 1 :: _COLUMNS], axes[-1]):
             right.set_ylabel("ξ (sites)", color=GREY)
     axes[0].set_ylim(0.0, 1.0)
     if np.isfinite(grid["correlation_length"]).any():  # at h = J alone it is infinite
