@@ -26,6 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state.save(made / "state.nc")
     pp.sample(state, 3000, seed=1, bases="all-pairs", progress=False).save(made / "shots.nc")
     pp.sample(state, 100, seed=1, progress=False).save(made / "z.nc")
+    pp.sample(state, 9, bases="X", progress=False).save(made / "x.nc")
+    pp.sample(state, 3, bases="random:3", progress=False).save(made / "one_each.nc")
     pp.mps_from_vector(np.ones(16) / 4).save(made / "four.nc")
     command = ("train", made / "shots.nc", "--out", made / "rbm.nc", "--hidden=2", "--seed=3")
     (made / "trained.json").write_text(text_of(tiny.call(*command, "--json")))
@@ -186,6 +188,12 @@ def test_readout_errors_of_the_training_are_asked_for(folder: Path, tmp_path: Pa
     assert abs(reached[1] - reached[0]) > 1e-3
 
 
+def test_a_state_with_phases_is_sampled_in_several_bases(folder: Path, tmp_path: Path) -> None:
+    assert "--bases random:13 " in text_of(tiny.call("info", folder / "state.nc")).splitlines()[-1]
+    result = tiny.call("sample", folder / "state.nc", "-o", tmp_path / "z.nc", "--shots", 9)
+    assert "do not show the phases" in result.err
+
+
 def test_sample_measures_the_state_of_an_rbm(folder: Path, tmp_path: Path) -> None:
     rbm, out = pp.load_phase_rbm(folder / "rbm.nc"), tmp_path / "again.nc"
     command = ("sample", folder / "rbm.nc", "--out", out, "--shots=600", "--bases=nearest-pairs")
@@ -241,6 +249,8 @@ def test_above_twenty_sites_numbers_come_with_errors(
         ("train {in}/z.nc --out {out} --starts 2", ["--starts", "Z", "omit it"]),
         ("train {in}/z.nc --out {out} --phase-hidden 3", ["--phase-hidden", "Z", "omit it"]),
         ("identifiability {in}/shots.nc --starts 1", ["--starts", 2, 1]),
+        ("identifiability {in}/one_each.nc", ["one_each.nc", "1 shot in a basis", 0.2]),
+        ("train {in}/x.nc --out {out}", ["x.nc", "basis X", "several bases"]),
         (
             "reconstruct {in}/shots.nc --out {out} --train.epochs 3",
             ["--train", 7, "omit it", "--config"],

@@ -13,6 +13,7 @@ from psiprune.cli.app import Flat, Out, chosen_format, command_line, new_dataset
 from psiprune.cli.options import Json, ReadoutOptions, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import counted
 from psiprune.data.formats.base import read_content
 from psiprune.data.formats.bases import names_file
 from psiprune.data.formats.settings import ReadSettings
@@ -239,14 +240,15 @@ def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) 
             what: dict[str, Any] = {"kind": kind, "visible": both.visible}
             what |= {"hidden": both.amplitude.hidden, "phase_hidden": both.phase.hidden}
             text = (
-                f"state with phases of {both.visible} sites, {both.amplitude.hidden} hidden units "
+                f"state with phases of {counted(both.visible, 'site')}, "
+                f"{counted(both.amplitude.hidden, 'hidden unit')} "
                 f"for the amplitudes and {both.phase.hidden} for the phases,"
             )
         elif kind == "rbm":
             rbm = load_rbm(file)
             export_rbm(rbm, out, format)
             what = {"kind": "rbm", "visible": rbm.visible, "hidden": rbm.hidden}
-            text = f"RBM of {rbm.visible} visible and {rbm.hidden} hidden units"
+            text = f"RBM of {rbm.visible} visible and {counted(rbm.hidden, 'hidden unit')}"
         else:
             shots = read_shots(file)
             if format == "qucumber" and bases_beside(out).exists():
@@ -258,7 +260,7 @@ def export_command(format: str, file: Path, /, *, out: Out, json: Json = False) 
                     f"{file} ({shots.readout.source}); give them by --readout to import it again"
                 )
             what = {"kind": "shots", "shots": len(shots), "sites": shots.sites}
-            text = f"{len(shots)} shots of {shots.sites} sites"
+            text = f"{counted(len(shots), 'shot')} of {counted(shots.sites, 'site')}"
             if format == "qucumber":
                 what["bases"] = str(bases_beside(out))
                 text += f", bases in {bases_beside(out)},"

@@ -86,6 +86,7 @@ def info_command(
 
 def _next(description: object, file: Path, format: str | None) -> str:
     """Return the command that usually comes after a description."""
+    from psiprune.cli.states import sample_of
     from psiprune.data.basis_diagnostics import BasesDescription
     from psiprune.data.diagnostics import ShotsDescription
     from psiprune.inspect.descriptions import RBMDescription, RunDescription, StateDescription
@@ -104,7 +105,7 @@ def _next(description: object, file: Path, format: str | None) -> str:
     if isinstance(description, BasesDescription):
         return before + command_line("train", file, "-o", f"{made}-rbm.nc")
     if isinstance(description, StateDescription):
-        return before + command_line("sample", file, "-o", f"{made}-shots.nc")
+        return before + sample_of(Path(file), description.sites, description.is_complex)
     if isinstance(description, RBMDescription):
         return before + command_line("evaluate", file, "SHOTS")
     return ""

@@ -17,6 +17,7 @@ from psiprune.cli.help import Help
 from psiprune.cli.options import Int, Json, OutOption
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import counted
 from psiprune.experiments.settings import smallest_p_value
 from psiprune.io.paths import MASK, check_suffix
 
@@ -286,7 +287,8 @@ def choose_command(
     show(
         {"file": str(out), **{name: getattr(chosen, name) for name in names}, "candidates": rows},
         f"{table((*columns, *losses), rows, keys=2)}\n"
-        f"{out}: {chosen.hidden} hidden units with {chosen.links} links, {chosen.weights} weights",
+        f"{out}: {counted(chosen.hidden, 'hidden unit')} with {counted(chosen.links, 'link')}, "
+        f"{counted(chosen.weights, 'weight')}",
         json,
         _train_with(out),
     )
@@ -460,7 +462,8 @@ def _write(out: Path, json: bool, make: Callable[[], Mask]) -> None:
     (hidden, sites), count = mask.shape, int(mask.sum())
     show(
         {"file": str(out), "hidden": hidden, "sites": sites, "weights": count},
-        f"{out}: {count} of {mask.size} weights between {hidden} hidden units and {sites} sites",
+        f"{out}: {count} of {counted(mask.size, 'weight')} between "
+        f"{counted(hidden, 'hidden unit')} and {counted(sites, 'site')}",
         json,
         _train_with(out),
     )

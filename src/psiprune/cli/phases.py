@@ -17,6 +17,7 @@ from psiprune.cli.options import ReadoutOptions, readout_digest, with_readout
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
+from psiprune.core.text import counted
 from psiprune.core.validation import check_count
 from psiprune.io.work_status import note_kept
 from psiprune.reporting.tables import Column, table
@@ -108,10 +109,12 @@ def train_on_bases(
         )
     show(
         numbers,
-        f"{out}: {rbm.visible} sites, {rbm.amplitude.hidden} hidden units for the amplitudes and "
-        f"{rbm.phase.hidden} for the phases, {rbm.number_of_weights} weights\n"
-        f"{made['epochs_done']} steps over {len(data)} shots in {made['bases']} bases{ending}; "
-        f"log-likelihood {made['log_likelihood']:.6g} nats per shot{agreement}",
+        f"{out}: {counted(rbm.visible, 'site')}, {counted(rbm.amplitude.hidden, 'hidden unit')} "
+        f"for the amplitudes and {rbm.phase.hidden} for the phases, "
+        f"{counted(rbm.number_of_weights, 'weight')}\n"
+        f"{counted(int(made['epochs_done']), 'step')} over {counted(len(data), 'shot')} in "
+        f"{made['bases']} bases{ending}; log-likelihood {made['log_likelihood']:.6g} nats per shot"
+        f"{agreement}",
         json,
     )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from psiprune.cli.app import Flat, Out, command_line, new_dataset, show
 from psiprune.cli.models import chosen_model, model_table, with_model_options
 from psiprune.cli.options import Int, Json, ReadoutOptions, readout_of
+from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
 from psiprune.core.text import counted
 from psiprune.states.hamiltonian import Hamiltonian
@@ -49,7 +50,7 @@ def ground_state_command(
         state.save(out)
     largest = max(state.bond_dimensions)
     numbers: dict[str, Any] = {"file": str(out), "sites": state.sites, "energy": state.energy}
-    text = f"{out}: {state.sites} sites, E = {state.energy:.10f}"
+    text = f"{out}: {counted(state.sites, 'site')}, E = {state.energy:.10f}"
     end = f"variance {state.energy_variance:.1e}, bond dimension {largest}"
     if isinstance(state.model, Hamiltonian):
         rotation = likely_rotation(state.model)
@@ -67,13 +68,13 @@ def ground_state_command(
         "truncation_error": state.truncation_error,
         "largest_bond": largest,
     }
-    show(numbers, text, json, _sample_of(out))
+    show(numbers, text, json, sample_of(out, state.sites, state.is_complex))
 
 
-def _sample_of(state: Path) -> str:
-    """Return the command that draws shots of a state."""
-    shots = state.with_name(f"{state.stem}-shots.nc")
-    return command_line("sample", state, "-o", shots)
+def sample_of(state: Path, sites: int, phases: bool) -> str:
+    """Return the command that draws shots of a state, in bases that show its phases."""
+    bases = ("--bases", f"random:{min(13, 3**sites)}") if phases else ()
+    return command_line("sample", state, *bases, "-o", state.with_name(f"{state.stem}-shots.nc"))
 
 
 def _rotation_text(sites: tuple[int, ...]) -> str:
@@ -128,10 +129,11 @@ def quench_command(
     }
     show(
         numbers,
-        f"{out}: {state.sites} sites, t = {time:g}, E = {after:.10f} (before {before:.10f}), "
+        f"{out}: {counted(state.sites, 'site')}, t = {time:g}, E = {after:.10f} "
+        f"(before {before:.10f}), "
         f"bond dimension {numbers['largest_bond']}\nmodel: {numbers['model']['hamiltonian']}",
         json,
-        _sample_of(out),
+        sample_of(out, state.sites, state.is_complex),
     )
 
 
@@ -165,7 +167,12 @@ def rotate_command(
         )
         turned.save(out)
     numbers = {"file": str(out), "sites": turned.sites, "origin": turned.origin}
-    show(numbers, f"{out}: {turned.sites} sites, {turned.origin}", json, _sample_of(out))
+    show(
+        numbers,
+        f"{out}: {counted(turned.sites, 'site')}, {turned.origin}",
+        json,
+        sample_of(out, turned.sites, turned.is_complex),
+    )
 
 
 @with_model_options
@@ -235,9 +242,12 @@ def sample_command(
         if error is not None:
             drawn = drawn.with_readout_error(error, seed)
         drawn.save(out)
+    if drawn.basis == "Z" and getattr(measured, "is_complex", isinstance(measured, PhaseRBM)):
+        several = f"--bases random:{min(13, 3**sites)}"
+        tell(f"psiprune: note: shots in Z alone do not show the phases of the state; {several}")
     numbers: dict[str, Any] = {"file": str(out), "shots": len(drawn), "sites": drawn.sites}
     numbers["seed"] = seed
-    text = f"{out}: {len(drawn)} shots of {drawn.sites} sites"
+    text = f"{out}: {counted(len(drawn), 'shot')} of {counted(drawn.sites, 'site')}"
     if drawn.basis != "Z":
         numbers["bases"] = {name: len(bits) for name, bits in drawn.by_basis().items()}
         text += f", measured in {drawn.basis}"

@@ -29,6 +29,7 @@ from psiprune.cli.options import (
 from psiprune.cli.streams import tell
 from psiprune.core.durations import parse_duration
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import counted
 from psiprune.core.validation import check_count
 from psiprune.io.paths import NETCDF, check_suffix
 from psiprune.io.work_status import note_kept
@@ -106,6 +107,7 @@ def train_command(
     """
     from psiprune.cli.side_files import written_beside
     from psiprune.data.read_shots import read_shots
+    from psiprune.data.shots import check_sites
     from psiprune.io.checkpoint import Checkpoints
     from psiprune.rbm.masks import read_mask
     from psiprune.training.early import train_saving_epochs
@@ -125,7 +127,9 @@ def train_command(
     check_suffix(out, NETCDF)
     check_new(out)
     data = with_readout(read_shots(shots), readout)
-    if len(data.bases) > 1:
+    if len(data.bases) == 1:
+        check_sites(data, data.sites, "an RBM")
+    else:
         from psiprune.cli.phases import train_on_bases
         from psiprune.training.phase_starts import PhaseUnits
 
@@ -260,8 +264,9 @@ def train_command(
     saved = "".join(f"\n{file}: epoch {epoch}" for epoch, file in early.items())
     show(
         numbers,
-        f"{out}: {rbm.visible} visible and {rbm.hidden} hidden units, {rbm.number_of_weights} "
-        f"weights, {done} epochs over {len(data)} shots{ending}\n"
+        f"{out}: {rbm.visible} visible and {counted(rbm.hidden, 'hidden unit')}, "
+        f"{counted(rbm.number_of_weights, 'weight')}, {counted(int(done), 'epoch')} over "
+        f"{counted(len(data), 'shot')}{ending}\n"
         f"method: {chosen}, initial weights: {rbm.provenance['initial']}{saved}",
         json,
         command_line("prune", out, shots, "-o", out.with_name(f"{out.stem}-pruned")),

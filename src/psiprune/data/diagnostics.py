@@ -244,7 +244,9 @@ def _warnings(data: ShotsDescription) -> Iterator[DataWarning]:
     number, sites, in_z = data.shots, data.sites, data.basis == "Z"
     if not in_z:
         yield DataWarning(
-            "basis", f"measured in {data.basis}, but RBMs and states take shots in Z only"
+            "basis",
+            f"measured in {data.basis} alone, but an RBM needs shots in Z, or in several bases, Z "
+            "among them",
         )
     if number < data.parameters:
         yield DataWarning(

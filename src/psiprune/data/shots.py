@@ -286,7 +286,10 @@ def _way_out(shots: Shots) -> str:
             "fit all bases by psiprune train (train_phases), or take those in Z alone: "
             "Shots.in_basis('Z'), or psiprune import --basis Z"
         )
-    return "give shots measured in Z, or rotate the state before them"
+    return (
+        "give shots measured in Z; for a state with phases, shots in several bases, Z among them "
+        "(train_phases)"
+    )
 
 
 def without_readout_error(shots: Shots, what: str) -> Shots:

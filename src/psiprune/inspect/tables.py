@@ -51,10 +51,11 @@ def description_text(description: Description) -> str:
             rows = _bases(description)
         case StateDescription():
             phases = " with phases" if description.is_complex else ""
-            head = f"matrix product state{phases} of {description.sites} sites"
+            head = f"matrix product state{phases} of {counted(description.sites, 'site')}"
             rows = _state(description)
         case RBMDescription():
-            head = f"RBM of {description.visible} visible and {description.hidden} hidden units"
+            hidden = counted(description.hidden, "hidden unit")
+            head = f"RBM of {description.visible} visible and {hidden}"
             rows = _rbm(description)
         case DatasetDescription():
             return _dataset(description)

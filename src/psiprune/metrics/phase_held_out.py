@@ -12,6 +12,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, derive_seed, generator_for
 from psiprune.core.repr import one_line
+from psiprune.core.text import counted
 from psiprune.core.validation import check_number, check_seed
 from psiprune.data.shots import Shots, without_readout_error
 from psiprune.inference.phase_draws import quick_log_partition
@@ -56,6 +57,12 @@ def split_by_basis(shots: Shots, fraction: float, seed: int) -> tuple[Shots, Sho
     held = np.zeros(len(shots), bool)
     for rows in shuffled_by_basis(shots, check_seed(seed)):
         held[rows[: int(fraction * len(rows))]] = True
+    if not held.any():
+        most = int(np.bincount(shots.basis_of).max())
+        raise InputError(
+            f"{shots.source}: has at most {counted(most, 'shot')} in a basis, of which a fraction "
+            f"of {fraction:g} holds out none; give more shots or a larger fraction"
+        )
     return shots.take(~held), shots.take(held)
 
 

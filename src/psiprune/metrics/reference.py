@@ -81,7 +81,7 @@ def reference_of(state: MPS, observables: GivenObservables | None = None) -> Ref
     if state.is_complex:
         raise InputError(
             "state: has amplitudes with phases, but an RBM represents psi = sqrt(p) >= 0; give a "
-            "state without, or a PhaseRBM"
+            "state without, or measure it in several bases (psiprune sample --bases random:13)"
         )
     further = as_observables(observables, state.sites, positions_of(state.model))
     check_rbm_size(further, state.sites)

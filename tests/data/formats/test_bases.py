@@ -61,6 +61,10 @@ def test_columns_by_number_take_their_letters_along(tmp_path: Path) -> None:
     assert names(shots) == ["XZ", "ZY"]
 
 
+def test_i_in_a_column_is_z_as_in_a_file(tmp_path: Path) -> None:
+    assert names(read(tmp_path, "01 IX\n10 YI\n")) == ["ZX", "YZ"]
+
+
 def test_one_basis_in_every_line(tmp_path: Path) -> None:
     assert read(tmp_path, "01 XX\n10 XX\n").basis == "X"
     assert read(tmp_path, "1 -1 ZX\n-1 -1 ZX\n", spin=True).bits.tolist() == [[0, 1], [1, 1]]
@@ -73,6 +77,7 @@ def test_one_basis_in_every_line(tmp_path: Path) -> None:
         ("01 ZX\n\n10 YZZ\n", ("line 3", "3 letters", "2 bits")),
         *(("01 ZX\n12 YZ\n", ("line 2", "'2'")), ("01 ZX\n010 YZ\n", ("line 2", 3, 2))),
         ("01 ZX 12\n10 YZ 3\n", ("counts", "--bases")),
+        *(("01 ZQ\n", ("line 1, column 2", "'ZQ'")), ("01 zx\n", ("column 2", "'zx'", "capitals"))),
     ],
 )
 def test_a_column_that_does_not_fit(tmp_path: Path, text: str, facts: tuple[object, ...]) -> None:

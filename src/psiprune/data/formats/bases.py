@@ -17,7 +17,12 @@ from psiprune.data.pauli_bases import LETTERS, PauliBases
 
 _BASES = re.compile(r"[_. -]?bases", re.IGNORECASE)
 _NONE = "none"
-_ACCEPTED = f"{LETTERS}I"
+#: Letters in files; I, where NetKet rotates nothing, is Z.
+ACCEPTED = f"{LETTERS}I"
+
+
+#: What a wrong letter is told.
+CAPITALS = "X, Y or Z in capitals"
 
 
 def names_file(bases: Sequence[str]) -> bool:
@@ -46,7 +51,7 @@ def bases_by_column(file: SourceFile, bits: Bits, settings: ReadSettings) -> Pau
     if not names_file(settings.bases):
         return None
     bases = SourceFile(Path(settings.bases[0]), read_content(settings.bases[0]))
-    names = _read(bases, bits.shape[1], _ACCEPTED)
+    names = _read(bases, bits.shape[1], ACCEPTED)
     if len(names) != len(bits):
         raise InputError(
             f"{bases.path}: has bases for {len(names)} shots, but {file.path} has {len(bits)} "
@@ -70,8 +75,8 @@ def given_basis(parsed: ParsedShots, bases: Sequence[str], place: str) -> str | 
     for basis in bases:
         if not is_letters(basis):
             raise InputError(
-                f"bases: must be letters X, Y and Z for each circuit, or one file with a line for "
-                f"each shot, found {basis[:60]!r} of {len(bases)}"
+                f"bases: must be letters X, Y and Z in capitals for each circuit, or one file with "
+                f"a line for each shot, found {basis[:60]!r} of {len(bases)}"
             )
         if len(basis) not in (1, sites):
             raise InputError(
@@ -133,7 +138,7 @@ def _candidates(file: SourceFile) -> Iterator[Path]:
 
 
 def _read(file: SourceFile, sites: int, known: str) -> list[str]:
-    """Return the basis of each line, of `known` letters; I, where NetKet rotates nothing, is Z."""
+    """Return the basis of each line, of `known` letters; I is Z."""
     names: list[str] = []
     for number, line in numbered_lines(file, 0):
         letters = line.replace(",", " ").split()
@@ -142,7 +147,7 @@ def _read(file: SourceFile, sites: int, known: str) -> list[str]:
         for column, letter in enumerate(letters, 1):
             if len(letter) != 1 or letter not in known:
                 raise InputError(
-                    f"{file.path}: line {number}, column {column}: a basis must be X, Y or Z, "
+                    f"{file.path}: line {number}, column {column}: a basis must be {CAPITALS}, "
                     f"found {letter[:40]!r}"
                 )
         if len(letters) != sites:

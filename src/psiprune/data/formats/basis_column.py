@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from psiprune.core.exceptions import InputError
 from psiprune.data.formats.base import SourceFile
-from psiprune.data.formats.bases import is_letters
+from psiprune.data.formats.bases import ACCEPTED, CAPITALS
 from psiprune.data.formats.lines import numbered_lines
 
 
@@ -40,18 +40,23 @@ class SplitText(NamedTuple):
 
 
 def split_bases(
-    file: SourceFile, skip: int, split: Callable[[str], list[str]], header: Callable[[str], bool]
+    file: SourceFile,
+    skip: int,
+    split: Callable[[str], list[str]],
+    header: Callable[[str], bool],
+    is_word: Callable[[str], bool],
 ) -> SplitText | None:
-    """Separate the columns of letters of a text file; None if the first shot has no letters.
+    """Separate the columns of letters of a text file; None if the first shot has no words.
 
     Args:
         file: the file.
         skip: lines to skip at the top.
         split: returns the values of a line.
         header: whether a line is one of names.
+        is_word: whether a value is neither a number nor one of its names, such as nan.
 
     Raises:
-        InputError: a later line has other letters than X, Y and Z in these columns, or lacks them.
+        InputError: a line has other letters than X, Y, Z and I in these columns, or lacks them.
     """
     lines = iter(numbered_lines(file, skip))
     first = next(lines, None)
@@ -61,7 +66,7 @@ def split_bases(
     named = header(first[1])
     if named and (shot := next(lines, None)) is not None:
         top.append(shot)
-    columns = [k for k, value in enumerate(split(top[-1][1])) if is_letters(value)]
+    columns = [k for k, value in enumerate(split(top[-1][1])) if is_word(value)]
     values = split(top[-1][1])
     if not columns or len(columns) == len(values) or (named and len(top) == 1):
         return None
@@ -71,12 +76,12 @@ def split_bases(
         letters = [values[k] if k < len(values) else "" for k in columns]
         if not named or number != first[0]:
             for k, letter in zip(columns, letters, strict=True):
-                if not is_letters(letter):
+                if not letter or letter.strip(ACCEPTED):
                     raise InputError(
-                        f"{file.path}: line {number}, column {k + 1}: a basis must be letters X, Y "
-                        f"and Z, found {letter[:40]!r}"
+                        f"{file.path}: line {number}, column {k + 1}: a basis must be of letters "
+                        f"{CAPITALS}, found {letter[:40]!r}"
                     )
-            names.append("".join(letters))
+            names.append("".join(letters).replace("I", "Z"))
             numbers.append(number)
         rest += [""] * (number - len(rest))
         kept = [value for k, value in enumerate(values) if k not in columns]

@@ -44,7 +44,7 @@ def read_text(file: SourceFile, settings: ReadSettings) -> ParsedShots:
         InputError: a value is not a bit (with `spin`, not +1 or -1), lines differ in length, or
             the header's numbers do not rise; line and column count from 1, as in editors.
     """
-    split = split_bases(file, settings.skip, _split, _is_header)
+    split = split_bases(file, settings.skip, _split, _is_header, _is_word)
     if split is None:
         return _read_bits(file, settings, None)
     if settings.bases:
@@ -126,12 +126,15 @@ def _number(token: str) -> float | None:
         return None
 
 
+def _is_word(value: str) -> bool:
+    # "nan" and "inf" are wrong values, not names.
+    return bool(_NAME.match(value)) and _number(value) is None
+
+
 def _is_header(line: str) -> bool:
     names = _split(line)
-    # "nan" and "inf" are wrong values, not names.
-    named = [bool(_NAME.match(name)) and _number(name) is None for name in names]
     # pandas writes an index of rows under an empty first name.
-    return all(named) or (names[0] == "" and len(names) > 1)
+    return all(map(_is_word, names)) or (names[0] == "" and len(names) > 1)
 
 
 def _check_header(names: list[str], first: list[str], path: Path, settings: ReadSettings) -> None:
