@@ -319,7 +319,7 @@ def draw(known: Sequence[peers.Row], whole: Sequence[peers.Row]) -> Figure:
     letter([left, right])
     for ax in (left, right):
         style = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15), "ncols": 2}
-        ax.legend(**style)  # type: ignore[arg-type]
+        ax.legend(**style)
     return figure
 
 
