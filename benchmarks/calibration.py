@@ -11,8 +11,7 @@ returns, and its verdict. None of these runs was used to choose a constant of th
 
 --sets (200) and --runs (10) are the numbers of data sets for each state and number of shots. Writes
 --json FILE after each of them, does not repeat what is in FILE already, and draws --figure FILE.
-About 30 minutes of two cores; --quick takes three. With the FILE that is kept,
-docs/verdict/calibration.json, it only draws.
+About 30 minutes of two cores; --quick takes three. With a finished FILE it only draws.
 """
 
 from __future__ import annotations

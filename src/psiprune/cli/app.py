@@ -197,10 +197,11 @@ def show(numbers: dict[str, Any], text: str, as_json: bool, then: str = "") -> N
         if as_json:
             print(json_format.dumps(_plain(numbers), allow_nan=False))
         else:
-            text += f"\nnext: {then}" if then else ""
             text = escape(text, keep="\n")
             if sys.stdout.isatty():
                 text = fold(text, line_width(len(text)))
+            # The terminal breaks a long command so that it can still be copied.
+            text += escape(f"\nnext: {then}", keep="\n") if then else ""
             print(encodable(text, sys.stdout))
 
 

@@ -194,6 +194,7 @@ def _detect_json(data: Any, file: SourceFile) -> str:
     if strings and not "".join(strings).strip("01"):
         raise InputError(
             f"{file.path}: bit strings do not show which end is site 0; name the format they come "
-            "from: qiskit (site 0 is the last character), or braket or pulser (the first)"
+            "from (option --format, argument format): qiskit (site 0 is the last character), or "
+            "braket or pulser (the first)"
         )
     raise InputError(f"{file.path}: JSON of an unknown format; name one of {', '.join(FORMATS)}")
