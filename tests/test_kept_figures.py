@@ -52,7 +52,7 @@ def phases() -> xr.Dataset:
     return found
 
 
-SIZES = ("masks/masks.nc", "masks/masks-50-five.nc", "masks/masks-100.nc")
+SIZES = ("masks/masks.nc", "masks/masks-50-eight.nc", "masks/masks-100.nc")
 LEARNED = tuple(f"masks/learn-{sites}.nc" for sites in (10, 18, 50, 100))
 FIGURES: dict[str, Callable[[], Figure]] = {
     "fig1": lambda: plot_graph(kept("paper/derived/graph.nc")),
