@@ -55,7 +55,9 @@ def phases() -> xr.Dataset:
 
 SIZES = ("masks/masks.nc", "masks/masks-50-five.nc", "masks/masks-100.nc")
 LEARNED = tuple(f"masks/learn-{sites}.nc" for sites in (10, 18, 50, 100))
-LATTICES = tuple(f"lattice/square-{run}.nc" for run in ("6", "6-dense", "6-few", "6-million", "8"))
+LATTICES = tuple(
+    f"lattice/square-{run}.nc" for run in ("6", "6-dense", "6-few", "6-million", "8", "8-million")
+)
 FIGURES: dict[str, Callable[[], Figure]] = {
     "fig1": lambda: plot_graph(kept("paper/derived/graph.nc")),
     "fig5": lambda: plot_sparse(kept("paper/sparse/sparse.nc")),
