@@ -25,6 +25,7 @@ from psiprune.experiments.figures.masks import (
     plot_masks,
     plot_scaling,
 )
+from psiprune.experiments.figures.masks_by_shots import plot_shots
 from psiprune.experiments.figures.masks_by_size import plot_learnability, plot_needed
 from psiprune.experiments.figures.masks_by_time import plot_times
 from psiprune.experiments.figures.sparse import plot_sparse
@@ -54,6 +55,9 @@ def phases() -> xr.Dataset:
 
 SIZES = ("masks/masks.nc", "masks/masks-50-eight.nc", "masks/masks-100.nc")
 LEARNED = tuple(f"masks/learn-{sites}.nc" for sites in (10, 18, 50, 100))
+LATTICES = tuple(
+    f"lattice/square-{run}.nc" for run in ("6", "6-dense", "6-few", "6-million", "8", "8-million")
+)
 FIGURES: dict[str, Callable[[], Figure]] = {
     "fig1": lambda: plot_graph(kept("paper/derived/graph.nc")),
     "fig5": lambda: plot_sparse(kept("paper/sparse/sparse.nc")),
@@ -69,7 +73,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "times": lambda: plot_times([kept(name) for name in SIZES]),
     "learnability": lambda: plot_learnability([kept(name) for name in LEARNED]),
     "lattice": lambda: plot_budget(kept("lattice/square-6.nc")),
-    "needed": lambda: plot_needed([kept("lattice/square-4.nc"), kept("lattice/square-6.nc")]),
+    "shots": lambda: plot_shots([kept(name) for name in LATTICES]),
+    "needed": lambda: plot_needed([kept("lattice/square-4.nc"), *map(kept, LATTICES)]),
     "prunable": lambda: plot_prunable(phases()),
     "phases": lambda: plot_phase_diagram(phases()),
     "entropy": lambda: plot_entanglement(kept("entanglement/entanglement.nc")),

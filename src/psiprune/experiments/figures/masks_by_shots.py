@@ -38,9 +38,11 @@ def plot_shots(runs: Sequence[xr.Dataset]) -> Figure:
     for ax, (sites, field) in zip(axes, panels, strict=True):
         here = [run for run in runs if run.attrs["sites"] == sites and field in run["field"]]
         _against_shots(ax, [run.sel(field=field) for run in here])
-        ax.set_title(f"N = {sites}, {field_label(here[0], field)}")
+        label = field_label(here[0], field)
+        named = "hamiltonian" in here[0].coords  # which is too long for a title
+        ax.set_title("" if named else f"N = {sites}, {label}")
         ax.set_ylabel(KL)
-        ax.set_xlabel("shots")
+        ax.set_xlabel("\n".join(["shots", *label.split(", ")]) if named else "shots")
         ax.set_xscale("log")
         log_y(ax)
         faint_grid(ax)
@@ -55,7 +57,9 @@ def _against_shots(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
     masked: dict[int, xr.DataArray] = {}
     for kind in (each for each in best if each in ranked[:MOST]):
         color, marker, line, label = VARIANTS[kind]
-        values = xr.concat(best[kind].values(), "shots", coords="minimal", compat="override")
+        values = xr.concat(
+            best[kind].values(), "shots", coords="minimal", compat="override", join="outer"
+        )
         style: dict[str, Any] = {"marker": marker, "color": color, "label": label}
         draw_band(ax, list(best[kind]), values, line or "-", **style)
         floors = [float(kl["floor"].median()) for kl in best[kind].values()]
