@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -42,6 +44,13 @@ def test_a_wrong_phase_shows_in_its_bases_alone() -> None:
     assert (in_z.basis, in_z.shots) == ("ZZZ", 2000)
     bits = shots_of(state, 2000).by_basis()["ZZZ"]
     assert in_z.log_likelihood == pytest.approx(state.amplitude.log_prob(bits).mean())
+
+
+def test_a_state_without_spread_has_a_finite_deviation() -> None:
+    zero = replace(random_phase_rbm(1, 1, 1).amplitude, visible_bias=np.array([-99.0]))
+    state, bits = pp.PhaseRBM(zero, zero), np.array([[0], [1]], np.uint8)
+    assert held_out_by_basis(state, pp.Shots(bits))[0].z == -1000
+    assert held_out_by_basis(state, pp.Shots(bits[:1]))[0].z == pytest.approx(0, abs=1e-3)
 
 
 def test_each_basis_gives_its_share() -> None:

@@ -15,6 +15,7 @@ from psiprune.rbm.phase_likelihood import (
     basis_frequencies,
     from_parameters,
     log_likelihood_by_basis,
+    simple_log_likelihood,
     to_parameters,
 )
 
@@ -122,6 +123,14 @@ def test_an_impossible_outcome_has_a_finite_likelihood() -> None:
     value, gradient = phase_likelihood.log_likelihood(pp.PhaseRBM(flat, flat), data)
     assert value == pytest.approx(np.log(1e-30))
     assert np.isfinite(gradient).all()
+
+
+def test_the_simple_likelihood_is_of_uniform_or_of_independent_bits() -> None:
+    even = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 30, np.uint8)
+    uniform = basis_frequencies({"ZZ": even, "XX": even})
+    assert simple_log_likelihood(uniform) == pytest.approx(-2 * np.log(2))
+    biased = basis_frequencies({"ZZ": even, "XX": even | np.array([0, 1], np.uint8)})
+    assert simple_log_likelihood(biased) == pytest.approx(-1.5 * np.log(2) - 4 / 240)
 
 
 def test_parameters_come_back() -> None:

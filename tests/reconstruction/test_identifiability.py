@@ -39,4 +39,5 @@ def test_bases_that_leave_a_sign_open_are_found_with_those_that_show_it() -> Non
     assert found.agreement < 0.9
     assert {basis for basis, _ in found.distinguishing[:2]} == {"XY", "YX"}
     assert "Not determined" in str(found)
+    assert "the agreement is below 0.9" in found.reasons
     assert "tell the equally likely states apart" in str(found)

@@ -26,8 +26,8 @@ from psiprune.states.basis_rotation import rotate
 from psiprune.training import phases
 from psiprune.training.mirror_images import Image
 from psiprune.training.natural_phase import PhaseState, fit_phases, step
-from psiprune.training.phase_starts import PhaseUnits, new_phase_rbm
-from psiprune.training.phases import agreement_of, equally_likely, train_phases
+from psiprune.training.phase_starts import PhaseUnits, new_phase_rbm, smoothed
+from psiprune.training.phases import agreement_of, equally_likely, train_phases, training_provenance
 
 BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
 
@@ -203,6 +203,39 @@ def test_the_initial_amplitudes_are_those_of_the_shots_in_z() -> None:
     share = np.bincount(in_z @ [1, 2, 4], minlength=8) / len(in_z)
     np.testing.assert_allclose(begun.probabilities("ZZZ"), share, atol=0.02)
     assert begun.fidelity(np.sqrt(share)) > 0.9  # phases nearly flat
+
+
+@pytest.mark.parametrize("number", [1, 6])
+def test_few_shots_in_z_that_are_alike_do_not_hold_the_amplitudes(number: int) -> None:
+    target = random_phase_rbm(3, 2, 2, scale=2.0)
+    by_basis = drawn(target, BASES, 1000).by_basis()
+    by_basis["ZZZ"] = np.tile(by_basis["ZZZ"][:1], (number, 1))
+    shots = shots_in(by_basis)
+    assert new_phase_rbm(shots, PhaseUnits(2, 2), seed=0).probabilities("ZZZ").min() > 1e-4
+    trained = train_phases(shots, starts=1, progress=False)
+    assert trained.fidelity(target) > 0.95
+    assert trained.provenance["converged"] == 1
+
+
+def test_only_shots_that_lack_an_outcome_of_a_pair_are_smoothed() -> None:
+    every = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]] * 25, np.uint8)
+    assert smoothed(of_all := pp.Shots(every), 0) is of_all
+    few = smoothed(pp.Shots(every[every[:, 0] <= every[:, 1]]), 0).bits
+    assert len(few) == 2025  # 27 copies of 75
+    # Laplace's rule: each bit is flipped once in 77 times.
+    assert (few[:, 0] > few[:, 1]).mean() == pytest.approx(2 / 3 / 77, abs=0.006)
+
+
+def test_a_state_below_independent_bits_has_not_converged_and_is_warned_of() -> None:
+    shots = drawn(random_phase_rbm(3, 2, 2), BASES, 100)
+    rbm = random_phase_rbm(3, 1, 1)
+    flat = rbm.phase.with_mask(np.zeros((1, 3), bool))
+    delta = pp.PhaseRBM(replace(rbm.amplitude, visible_bias=np.full(3, -40.0)), flat)
+    with pytest.warns(TrainingWarning, match="less well than independent bits"):
+        train_phases(shots, start=delta, epochs=0, progress=False)
+    ended = PhaseState(basis_frequencies(shots.by_basis()), 1, delta, done=True)
+    provenance = training_provenance([ended], 0, 1)
+    assert provenance["converged"] == 0
 
 
 def test_bases_that_leave_phases_open_are_warned_of() -> None:

@@ -21,6 +21,8 @@ from psiprune.rbm.phase_likelihood import recorded_probabilities
 from psiprune.rbm.phase_terms import log_amplitudes, terms_of
 
 _LEAST = 1e-30
+#: Least standard error, and largest deviation in standard errors.
+_ERROR, _MOST = 1e-6, 1e3
 #: Draws of a state in each basis above 20 sites.
 _DRAWS = 4000
 
@@ -35,7 +37,7 @@ class BasisFit(NamedTuple):
         log_likelihood: mean log q(x) of these shots, in nats per shot.
         expected: its mean if the state is right, sum_x q log q.
         z: (log_likelihood - expected) in standard errors of `shots` shots of the state: beyond
-            about 3 the state does not describe this basis.
+            about 3 the state does not describe this basis; at most 1,000.
     """
 
     basis: str
@@ -109,9 +111,14 @@ def held_out_by_basis(rbm: PhaseRBM, held_out: Shots) -> list[BasisFit]:
         logs = np.log(np.maximum(prob, _LEAST))
         mean, expected = float(logs[bits.astype(np.int64) @ place].mean()), float(prob @ logs)
         error = float(np.sqrt(prob @ (logs - expected) ** 2 / len(bits)))
-        z = (mean - expected) / error if error > 0 else 0.0
-        fits.append(BasisFit(basis, len(bits), mean, expected, z))
+        fits.append(_fit(basis, len(bits), mean, expected, error))
     return fits
+
+
+def _fit(basis: str, shots: int, mean: float, expected: float, error: float) -> BasisFit:
+    """Return a basis with its deviation in standard errors, also if the state has no spread."""
+    z = (mean - expected) / max(error, _ERROR)
+    return BasisFit(basis, shots, mean, expected, min(max(z, -_MOST), _MOST))
 
 
 def _by_draws(rbm: PhaseRBM, held_out: Shots) -> list[BasisFit]:
@@ -121,8 +128,7 @@ def _by_draws(rbm: PhaseRBM, held_out: Shots) -> list[BasisFit]:
         logs, of_rbm = (_log_probs(rbm, basis, each) - log_z for each in (bits, drawn))
         mean, expected = float(logs.mean()), float(of_rbm.mean())
         error = float(of_rbm.std() * np.sqrt(1 / len(bits) + 1 / len(drawn)))
-        z = (mean - expected) / error if error > 0 else 0.0
-        fits.append(BasisFit(basis, len(bits), mean, expected, z))
+        fits.append(_fit(basis, len(bits), mean, expected, error))
     return fits
 
 

@@ -38,6 +38,8 @@ _RANK = 1e-7
 #: Directions of least information that a suggestion of bases is about.
 _WEAKEST = 8
 _LEAST = 1e-30
+#: A basis that lowers the infidelity by less than this part of it does not help.
+_GAIN = 1e-6
 
 
 @one_line
@@ -103,18 +105,22 @@ def suggested_bases(
 ) -> list[tuple[str, float]]:
     """Return the bases that would lower the mean infidelity most, each with what it lowers it to.
 
-    Greedily, for a tenth of the shots more in each: the infidelity of the 8 directions of least
-    information is the trace of the inverse of their information, A-optimal design.
+    Greedily, for a tenth of the shots more in each, as long as one helps: the infidelity of the 8
+    directions of least information is the trace of the inverse of their information, A-optimal
+    design.
     """
     weakest = information.directions[:_WEAKEST]
     changes = weakest @ state_changes(rbm)
     held = np.diag(np.maximum(shots * information.fractions[:_WEAKEST], 1.0))
     rest = (0.25 / np.maximum(shots * information.fractions[_WEAKEST:], 1.0)).sum()
     gains = [basis_information(rbm, changes, basis, readout) * shots / 10 for basis in candidates]
-    found = []
+    found: list[tuple[str, float]] = []
     for _ in range(count):
+        before = 0.25 * float(np.trace(np.linalg.inv(held)))
         left = [0.25 * float(np.trace(np.linalg.inv(held + gain))) for gain in gains]
         best = int(np.argmin(left))
+        if not left[best] < before * (1 - _GAIN):
+            break
         held = held + gains[best]
         found.append((candidates[best], float(rest + left[best])))
     return found

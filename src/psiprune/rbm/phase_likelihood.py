@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import PHASE_SITES
@@ -138,6 +139,20 @@ def _by_basis(psi: NDArray[np.complex128], data: BasisFrequencies) -> Float64:
         logs = np.log(prob[data.basis[rows] - first, data.outcome[rows]])
         np.add.at(total, data.basis[rows], data.weight[rows] * logs)
     return total
+
+
+def simple_log_likelihood(data: BasisFrequencies) -> float:
+    """Return L in nats per shot of uniform bits, or of independent ones in each basis if better.
+
+    From that of the latter a parameter for each site and basis is taken per shot (Akaike 1974).
+    """
+    sites, measured = len(data.bases[0]), data.shots / data.shots.sum()
+    bits = (data.outcome[:, None] >> np.arange(sites)) & 1
+    ones = np.zeros((len(measured), sites))
+    np.add.at(ones, data.basis, data.weight[:, None] * bits)
+    mean = np.clip(ones / measured[:, None], 0.0, 1.0)
+    bit = float(measured @ (xlogy(mean, mean) + xlogy(1 - mean, 1 - mean)).sum(axis=1))
+    return max(-sites * float(np.log(2.0)), bit - mean.size / float(data.shots.sum()))
 
 
 def recorded_probabilities(rbm: PhaseRBM, basis: str, readout: ReadoutError | None) -> Float64:

@@ -79,10 +79,20 @@ class Identifiability:
     @property
     def determined(self) -> bool:
         """Whether the fits agree (0.9), infidelity is at most 0.1, and no basis deviates by 4."""
-        worst = max((abs(fit.z) for fit in self.held_out), default=0.0)
-        return (
-            self.agreement >= SAME_STATE and self.infidelity <= _INFIDELITY and worst <= _DEVIATION
-        )
+        return not self.reasons
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the state is not determined; empty if it is."""
+        found = []
+        if not self.agreement >= SAME_STATE:
+            found.append(f"the agreement is below {SAME_STATE:g}")
+        if not self.infidelity <= _INFIDELITY:
+            found.append(f"the infidelity is above {_INFIDELITY:g}")
+        worst = max(self.held_out, key=lambda fit: abs(fit.z), default=None)
+        if worst is not None and not abs(worst.z) <= _DEVIATION:
+            found.append(f"held-out shots in {worst.basis} deviate by {worst.z:+.1f} σ")
+        return tuple(found)
 
     def __repr__(self) -> str:
         """Return the result in one line."""
@@ -97,15 +107,13 @@ class Identifiability:
         answer = "The shots determine the state" if self.determined else "Not determined"
         parts = [
             f"{answer}: agreement {self.agreement:.4f} of equally likely states, infidelity "
-            f"{self.infidelity:.3g} to expect",
+            f"{self.infidelity:.3g} to expect" + "".join(f"\n{each}" for each in self.reasons),
             _under("Fits", _FITS, self.fits),
             f"Held-out shots\n{table(BASES, [fit._asdict() for fit in self.held_out])}",
-            _under(
-                "A tenth of the shots more in these bases, one after the other",
-                _SUGGESTED,
-                self.suggested,
-            ),
         ]
+        if self.suggested:
+            title = "A tenth of the shots more in these bases, one after the other"
+            parts.append(_under(title, _SUGGESTED, self.suggested))
         if self.distinguishing:
             title = "Bases that tell the equally likely states apart"
             parts.append(_under(title, _APART, self.distinguishing))

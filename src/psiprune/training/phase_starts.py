@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ from psiprune.training.train import fit
 _AMPLITUDE_STEPS = 10
 #: The same where sums over all states are impossible: shorter steps, over chains.
 _SAMPLED_STEPS, _CHAINS = 30, 5000
+#: Shots in Z, with copies, when they are smoothed: the flips of so many are no noise of their own.
+_SMOOTHED = 2000
 #: Phases begin nearly flat: of 0.1, 0.3, 1 and 2 this reaches the largest median fidelity.
 _PHASE_SCALE = 0.3
 
@@ -96,7 +99,8 @@ def new_phase_rbm(
     """Return a state to train: amplitudes from the shots in Z, phases nearly flat, or spread.
 
     The amplitude network is fitted to the shots in Z by 10 steps of exact natural gradient, above
-    18 units by 30 steps over chains, or is random if there are none. Phase weights are from
+    18 units by 30 steps over chains, or is random if there are none; few shots are smoothed
+    (`smoothed`). Phase weights are from
     N(0, 0.3^2) / sqrt(N). Biases are 0, or with `spread` uniform on the whole circle: fits that
     begin nearly flat end alike also where the bases do not determine the phases.
 
@@ -105,7 +109,7 @@ def new_phase_rbm(
     """
     sites, (hidden, phase_hidden, mask, phase_mask) = shots.sites, units.of(shots.sites)
     if "Z" * sites in shots.bases:
-        in_z = shots.in_basis("Z")
+        in_z = smoothed(shots.in_basis("Z"), seed)
         few: Method = ExactNaturalGradient(epochs=_AMPLITUDE_STEPS)
         if min(hidden, sites) > EXACT_GRADIENT_UNITS:
             few = NaturalGradient(epochs=_SAMPLED_STEPS, chains=_CHAINS)
@@ -117,3 +121,24 @@ def new_phase_rbm(
     turns = generator.uniform(-2 * np.pi, 2 * np.pi, sites) if spread else np.zeros(sites)
     phase = RBM(weights, turns, np.zeros(phase_hidden))
     return PhaseRBM(amplitude, phase if phase_mask is None else phase.with_mask(phase_mask))
+
+
+def smoothed(shots: Shots, seed: int) -> Shots:
+    """Return shots to begin from in which each pair of sites has all four outcomes.
+
+    Otherwise amplitudes would begin at 0 for what a few shots have missed, where the shots in other
+    bases cannot move them. n shots of which a pair lacks an outcome are copied, and each bit is
+    flipped with probability 1 / (n + 2), Laplace's rule for what has never occurred.
+    """
+    bits, number = shots.bits.astype(np.float64), len(shots)
+    both = bits.T @ bits
+    ones = both.diagonal()
+    of_one = ones[:, None] - both
+    upper = np.triu_indices(shots.sites, 1)
+    counts = [both[upper], of_one[upper], of_one.T[upper], (number - of_one - ones)[upper]]
+    if min(np.min(each, initial=number) for each in (*counts, ones, number - ones)) > 0:
+        return shots
+    copies = shots.take(np.tile(np.arange(number), -(-_SMOOTHED // number)))
+    generator = generator_for(seed, Stream.PHASE_SMOOTHING)
+    flips = generator.random(copies.bits.shape) < 1 / (number + 2)
+    return replace(copies, bits=copies.bits ^ flips.astype(np.uint8))

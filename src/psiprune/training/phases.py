@@ -15,7 +15,7 @@ from psiprune.data.shots import Shots
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.rbm.masks import Mask
 from psiprune.rbm.phase import PhaseRBM
-from psiprune.rbm.phase_likelihood import log_likelihood
+from psiprune.rbm.phase_likelihood import log_likelihood, simple_log_likelihood
 from psiprune.training.mirror_images import Image, likely_image
 from psiprune.training.natural_phase import Callback, PhaseState, fit_phases
 from psiprune.training.phase_starts import PhaseUnits, frequencies_for, new_phase_rbm
@@ -75,7 +75,8 @@ def train_phases(
 
     Returns:
         The likeliest state. Its provenance holds the seed, the number of shots and bases, the
-        steps done, `log_likelihood` in nats per shot, whether it `converged` (0 or 1), the number
+        steps done, `log_likelihood` in nats per shot, whether it `converged` (0 or 1), to no less
+        than independent bits in each basis, the number
         of `starts` and of those that are `equally_likely`, within 2 nats on all shots, and their
         fidelity `agreement`, see `agreement_of`, and `mirror`, the fidelity with the most different
         equally likely mirror image (`psiprune.training.mirror_images`), 1 if none is; and
@@ -91,7 +92,8 @@ def train_phases(
     Warns:
         TrainingWarning: equally likely fits are different states, of a fidelity below 0.9, or the
             state has an equally likely mirror image that is: the bases do not determine the
-            phases. Or no other fit has found the likeliest state.
+            phases. Or no other fit has found the likeliest state, or independent bits in each
+            basis describe the shots better than it.
 
     Examples:
         >>> import psiprune as pp
@@ -130,8 +132,16 @@ def train_phases(
     )
     provenance = training_provenance(fits, seed, epochs)
     equal, agreement = equally_likely(fits), agreement_of(fits)
-    if agreement < SAME_STATE:
-        if float(provenance["mirror"]) < SAME_STATE:
+    poor = not describes(fits[0])
+    if poor or agreement < SAME_STATE:
+        if poor:
+            problem = (
+                f"the state describes the shots less well than independent bits in each basis "
+                f"({provenance['log_likelihood']:.4g} against "
+                f"{simple_log_likelihood(fits[0].data):.4g} nats per shot): training has failed, "
+                "or the state is mixed; try another seed, more starts or more hidden units"
+            )
+        elif float(provenance["mirror"]) < SAME_STATE:
             problem = (
                 f"a mirror image of the state, its complex conjugate up to Pauli operators, "
                 f"describes the shots equally well, but is another state (fidelity "
@@ -169,7 +179,7 @@ def training_provenance(
         "epochs": epochs,
         "weight_decay": best.weight_decay,
         "epochs_done": best.epoch,
-        "converged": int(best.done),
+        "converged": int(best.done and describes(best)),
         "log_likelihood": log_likelihood(best.rbm, best.data)[0],
         "starts": len(fits),
         "equally_likely": len(equally_likely(fits)),
@@ -209,6 +219,13 @@ def independent_fits(
                 begin = new_phase_rbm(shots, units, own, checkpoints, spread=number % 2 == 1)
             fits.append(fit_phases(begin, data, epochs, weight_decay, callback, checkpoints))
     return sorted(fits, key=lambda state: -state.log_likelihood)
+
+
+def describes(fit: PhaseState) -> bool:
+    """Return whether a fit is not less likely than independent bits in each basis, by 2 nats."""
+    data = fit.data
+    below = simple_log_likelihood(data) - log_likelihood(fit.rbm, data)[0]
+    return below * float(data.shots.sum()) < EQUAL_NATS
 
 
 def equally_likely(fits: Sequence[PhaseState]) -> list[PhaseState]:

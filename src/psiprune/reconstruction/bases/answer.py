@@ -152,7 +152,7 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
     if verdict == "undecided":
         needed = shots_needed(checks, dataset.attrs["shots"])
         if answers[INFORMATION] == "undecided":
-            bases = ", ".join(map(str, dataset["suggested_basis"].values))
+            bases = ", ".join(map(str, dataset["suggested_basis"].values)) or "further bases"
             reason = f"measure in {bases} too, the bases that tell most about the state, and repeat"
             yield Step(reason, request.command(file))
         elif needed is not None:

@@ -318,7 +318,7 @@ def _tested(
             "flips_p_value": flips.p_value,
             "readout_infidelity": flips.infidelity,
             "readout_sentence": _readout_sentence(data.readout, flips.infidelity),
-            "suggested_basis": ("suggested", [basis for basis, _ in suggested]),
+            "suggested_basis": ("suggested", np.array([basis for basis, _ in suggested], str)),
             "suggested_infidelity": ("suggested", [after for _, after in suggested]),
             "entropy": ("cut", entropies(smallest), {"units": "nat"}),
             "entropy_dense": ("cut", entropies(dense), {"units": "nat"}),
