@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +322,15 @@ def test_a_state_that_no_other_fit_finds_is_warned_of() -> None:
     shots = pp.sample(pp.mps_from_vector(np.array(signs) / 4), 7000, seed=1, bases="nearest-pairs")
     with pytest.warns(TrainingWarning, match="no other of 4 fits|different states"):
         train_phases(shots, seed=0)
+
+
+@pytest.mark.parametrize("in_z", [[[0, 1, 0]], [[0, 1, 0]] * 8])
+def test_few_shots_in_z_do_not_fix_the_amplitudes(in_z: list[list[int]]) -> None:
+    generator = np.random.default_rng(3)
+    psi = generator.normal(size=(8, 2)) @ [1, 1j]
+    names = [name for name in map("".join, product("XYZ", repeat=3)) if name != "ZZZ"]
+    state = pp.mps_from_vector(psi / np.linalg.norm(psi))
+    others = pp.sample(state, 26 * 40, bases=names, progress=False)
+    several = pp.join_shots([others, pp.Shots(in_z)])
+    trained = pp.train_phases(several, starts=1, progress=False)
+    assert trained.fidelity(state) > 0.97

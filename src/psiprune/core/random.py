@@ -136,6 +136,7 @@ class Stream(IntEnum):
     PHASE_REPLICA_RECORDS = 160
     PHASE_RATES = 161
     PHASE_CALIBRATION = 162
+    PHASE_BROADENED = 163
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,10 @@ from psiprune.training.train import fit
 _AMPLITUDE_STEPS = 10
 #: The same where sums over all states are impossible: shorter steps, over chains.
 _SAMPLED_STEPS, _CHAINS = 30, 5000
+#: Shots in Z for each site below which the amplitudes do not begin from these alone, and as many
+#: random shots that are then added to them: a fit to a few, or to equal bits of a site, ends in a
+#: state of certain outcomes, from which no gradient leads away.
+_FEWEST_PER_SITE = 4
 #: Phases begin nearly flat: of 0.1, 0.3, 1 and 2 this reaches the largest median fidelity.
 _PHASE_SCALE = 0.3
 
@@ -96,7 +101,8 @@ def new_phase_rbm(
     """Return a state to train: amplitudes from the shots in Z, phases nearly flat, or spread.
 
     The amplitude network is fitted to the shots in Z by 10 steps of exact natural gradient, above
-    18 units by 30 steps over chains, or is random if there are none. Phase weights are from
+    18 units by 30 steps over chains, or is random if there are none. To fewer than four per site, or
+    where a site has the same bit in all, four random shots per site are added. Phase weights are from
     N(0, 0.3^2) / sqrt(N). Biases are 0, or with `spread` uniform on the whole circle: fits that
     begin nearly flat end alike also where the bases do not determine the phases.
 
@@ -105,7 +111,7 @@ def new_phase_rbm(
     """
     sites, (hidden, phase_hidden, mask, phase_mask) = shots.sites, units.of(shots.sites)
     if "Z" * sites in shots.bases:
-        in_z = shots.in_basis("Z")
+        in_z = _broadened(shots.in_basis("Z"), seed)
         few: Method = ExactNaturalGradient(epochs=_AMPLITUDE_STEPS)
         if min(hidden, sites) > EXACT_GRADIENT_UNITS:
             few = NaturalGradient(epochs=_SAMPLED_STEPS, chains=_CHAINS)
@@ -117,3 +123,13 @@ def new_phase_rbm(
     turns = generator.uniform(-2 * np.pi, 2 * np.pi, sites) if spread else np.zeros(sites)
     phase = RBM(weights, turns, np.zeros(phase_hidden))
     return PhaseRBM(amplitude, phase if phase_mask is None else phase.with_mask(phase_mask))
+
+
+def _broadened(in_z: Shots, seed: int) -> Shots:
+    """Return shots in Z, with random ones added where they alone would fix the bit of a site."""
+    fewest, means = _FEWEST_PER_SITE * in_z.sites, in_z.bits.mean(axis=0)
+    if len(in_z) >= fewest and np.all((means > 0) & (means < 1)):
+        return in_z
+    generator = generator_for(seed, Stream.PHASE_BROADENED)
+    added = generator.integers(0, 2, (fewest, in_z.sites), np.uint8)
+    return replace(in_z, bits=np.concatenate([in_z.bits, added]), basis="Z")
