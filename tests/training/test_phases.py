@@ -331,6 +331,6 @@ def test_few_shots_in_z_do_not_fix_the_amplitudes(in_z: list[list[int]]) -> None
     names = [name for name in map("".join, product("XYZ", repeat=3)) if name != "ZZZ"]
     state = pp.mps_from_vector(psi / np.linalg.norm(psi))
     others = pp.sample(state, 26 * 40, bases=names, progress=False)
-    several = pp.join_shots([others, pp.Shots(in_z)])
+    several = pp.join_shots([others, pp.Shots(np.array(in_z, np.uint8))])
     trained = pp.train_phases(several, starts=1, progress=False)
     assert trained.fidelity(state) > 0.97

@@ -101,10 +101,10 @@ def new_phase_rbm(
     """Return a state to train: amplitudes from the shots in Z, phases nearly flat, or spread.
 
     The amplitude network is fitted to the shots in Z by 10 steps of exact natural gradient, above
-    18 units by 30 steps over chains, or is random if there are none. To fewer than four per site, or
-    where a site has the same bit in all, four random shots per site are added. Phase weights are from
-    N(0, 0.3^2) / sqrt(N). Biases are 0, or with `spread` uniform on the whole circle: fits that
-    begin nearly flat end alike also where the bases do not determine the phases.
+    18 units by 30 steps over chains, or is random if there are none. To fewer than four per site,
+    or where a site has the same bit in all, four random shots per site are added. Phase weights
+    are from N(0, 0.3^2) / sqrt(N). Biases are 0, or with `spread` uniform on the whole circle: fits
+    that begin nearly flat end alike also where the bases do not determine the phases.
 
     Raises:
         InputError: a mask has another shape than [hidden, site].
