@@ -15,6 +15,7 @@ import exact
 import psiprune as pp
 from machines import random_phase_rbm
 from psiprune.core.exceptions import TrainingWarning
+from psiprune.data.pauli_bases import PauliBases
 from psiprune.io import checkpoint
 from psiprune.metrics.phase_held_out import held_out_by_basis
 from psiprune.rbm.phase_likelihood import (
@@ -24,10 +25,10 @@ from psiprune.rbm.phase_likelihood import (
     to_parameters,
 )
 from psiprune.states.basis_rotation import rotate
-from psiprune.training import phases
+from psiprune.training import natural_phase, phases
 from psiprune.training.mirror_images import Image
 from psiprune.training.natural_phase import PhaseState, fit_phases, step
-from psiprune.training.phase_starts import PhaseUnits, new_phase_rbm
+from psiprune.training.phase_starts import PhaseUnits, frequencies_for, new_phase_rbm
 from psiprune.training.phases import agreement_of, equally_likely, train_phases
 
 BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
@@ -334,3 +335,26 @@ def test_few_shots_in_z_do_not_fix_the_amplitudes(in_z: list[list[int]]) -> None
     several = pp.join_shots([others, pp.Shots(np.array(in_z, np.uint8))])
     trained = pp.train_phases(several, starts=1, progress=False)
     assert trained.fidelity(state) > 0.97
+
+
+def test_a_training_that_no_step_improves_has_not_converged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = frequencies_for(
+        pp.Shots(np.eye(2, dtype=np.uint8), basis=PauliBases(("ZX", "XZ"), np.arange(2)))
+    )
+    first = PhaseState(data, 0, random_phase_rbm(2, 2, 2, seed=1))
+    honest = natural_phase._objective
+
+    def worse(rbm: pp.PhaseRBM, *given: Any) -> Any:
+        value, slope = honest(rbm, *given)
+        return (value, slope) if rbm is first.rbm else (value - 100.0, slope)
+
+    monkeypatch.setattr(natural_phase, "_objective", worse)
+    end = step(first)
+    assert end.done
+    assert end.stalled
+    monkeypatch.undo()
+    trained = fit_phases(first.rbm, data, 300)
+    assert trained.done
+    assert not trained.stalled

@@ -169,7 +169,7 @@ def training_provenance(
         "epochs": epochs,
         "weight_decay": best.weight_decay,
         "epochs_done": best.epoch,
-        "converged": int(best.done),
+        "converged": int(best.done and not best.stalled),
         "log_likelihood": log_likelihood(best.rbm, best.data)[0],
         "starts": len(fits),
         "equally_likely": len(equally_likely(fits)),
