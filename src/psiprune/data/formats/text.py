@@ -255,6 +255,12 @@ def _parse_line(line: str, place: str, spin: bool) -> str:
             return row
         if len(tokens) == 1 and line[0] in "01" and "." not in line:
             tokens = list(line)  # a string without separators: name the column of the wrong one
+    bits, last = "".join(tokens[:-1]), tokens[-1]
+    if last.isalpha() and len(last) == len(bits) > 1 and not bits.strip("01"):
+        raise InputError(
+            f"{place}, column {len(tokens)}: a basis has a letter X, Y or Z for each site, found "
+            f"{last[:40]!r}; write capital letters, and Z for sites that are not rotated"
+        )
     return "".join(
         _parse_value(token, f"{place}, column {column}", spin)
         for column, token in enumerate(tokens, 1)
