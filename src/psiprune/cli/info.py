@@ -85,6 +85,7 @@ def info_command(
 
 def _next(description: object, file: Path, format: str | None) -> str:
     """Return the command that usually comes after a description."""
+    from psiprune.core.limits import PHASE_SITES
     from psiprune.data.basis_diagnostics import BasesDescription
     from psiprune.data.diagnostics import ShotsDescription
     from psiprune.inspect.descriptions import RBMDescription, RunDescription, StateDescription
@@ -103,7 +104,10 @@ def _next(description: object, file: Path, format: str | None) -> str:
     if isinstance(description, BasesDescription):
         return before + command_line("train", file, "-o", f"{made}-rbm.nc")
     if isinstance(description, StateDescription):
-        return before + command_line("sample", file, "-o", f"{made}-shots.nc")
+        # Signs and phases show in several bases alone; 3 sites are the fewest with 13 bases.
+        several = "random:13" if 3 <= description.sites <= PHASE_SITES else "nearest-pairs"
+        bases = ("--bases", several) if "signs" in warnings else ()
+        return before + command_line("sample", file, *bases, "-o", f"{made}-shots.nc")
     if isinstance(description, RBMDescription):
         return before + command_line("evaluate", file, "SHOTS")
     return ""
