@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from qucumber.nn_states import PositiveWaveFunction
+from qucumber.callbacks import LambdaCallback
+from qucumber.nn_states import ComplexWaveFunction, PositiveWaveFunction
 
 from peer_serve import serve
 
@@ -53,6 +54,39 @@ def fit(request: dict[str, Any]) -> dict[str, Any]:
     return {"epoch_seconds": np.diff(clock.times).tolist()}
 
 
+def phases(request: dict[str, Any]) -> dict[str, Any]:
+    """Reconstruct a state with phases; its amplitudes, site 0 first in the index, go to `folder`.
+
+    Epochs, batches, learning rate and steps of contrastive divergence of QuCumber's second
+    tutorial, as many hidden units as sites, or fewer batches where `seconds` of CPU time are over.
+    """
+    bits, bases = np.load(request["data"]).astype(float), np.load(request["bases"])
+    torch.set_num_threads(request["threads"])
+    torch.manual_seed(request["seed"])
+    state = ComplexWaveFunction(bits.shape[1], bits.shape[1], gpu=False)
+    begun, batches = time.process_time(), 0
+
+    def count(state: ComplexWaveFunction, epoch: int, batch: int) -> None:
+        nonlocal batches
+        batches += 1
+        state.stop_training = time.process_time() > begun + request["seconds"]
+
+    state.fit(
+        bits,
+        epochs=500,
+        pos_batch_size=100,
+        neg_batch_size=100,
+        lr=0.1,
+        k=10,
+        input_bases=bases,
+        callbacks=[LambdaCallback(on_batch_end=count)],
+    )
+    seconds = time.process_time() - begun
+    real, imaginary = (part.detach().numpy() for part in state.psi(state.generate_hilbert_space()))
+    np.save(Path(request["folder"]) / "psi.npy", real + 1j * imaginary)
+    return {"seconds": seconds, "epochs": batches / -(-len(bits) // 100)}
+
+
 def sample(request: dict[str, Any]) -> dict[str, Any]:
     """CPU seconds of one call of QuCumber's own `sample`, random start included."""
     weights = torch.from_numpy(np.load(request["weights"]))
@@ -66,4 +100,4 @@ def sample(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve(("qucumber", "torch", "numpy"), {"fit": fit, "sample": sample})
+    serve(("qucumber", "torch", "numpy"), {"fit": fit, "phases": phases, "sample": sample})

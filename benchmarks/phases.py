@@ -31,9 +31,13 @@ Information: `identifiability` of 6 sites after t = 1, 1,000 shots in each basis
 four fifths: the mean of 1 - F by the Fisher information (`expected`), what it is (`found`), and the
 smallest fraction of the information about a change of the state that a shot carries.
 
+Peers: the data of `qucumber` and `quench 6` fitted by QuCumber, with the settings of its second
+tutorial, and by NetKet's QSR, with those of `peer_netket.py`, for up to --limit (60) CPU seconds
+each, beside psiprune; --peer_seeds (3) seeds.
+
 Medians over --seeds (10) seeds, with the smallest F. Minutes on an idle core, most of them for 14
-sites; --quick takes 3 seeds and leaves these out. --only takes one table: phases, pruned, decays,
-reconstructed or information.
+sites; --quick takes 3 seeds and leaves these out. --only takes one table: phases, peers, pruned,
+decays, reconstructed or information.
 """
 
 from __future__ import annotations
@@ -60,7 +64,7 @@ Table = Callable[[], list[peers.Row]]
 
 
 def main() -> None:
-    args = peers.options(__doc__, seeds=10, decay="chosen", only="")
+    args = peers.options(__doc__, seeds=10, decay="chosen", only="", limit=60, peer_seeds=3)
     seeds = range(3 if args.quick else args.seeds)
     about = peers.header("States with phases", f"seeds {seeds}")
     random, z_and_pairs = random_bases(6, 12), pairs(10)
@@ -75,6 +79,7 @@ def main() -> None:
         cases.append(partial(quench, 14, pairs(14), 50_000, seeds[:3]))
     tables: dict[str, list[Table]] = {
         "phases": cases,
+        "peers": [partial(beside_peers, args.peers, seeds[: args.peer_seeds], args.limit)],
         "pruned": [
             partial(pruned, "turned", turned_ground(6), seeds, args.decay),
             partial(pruned, "quench", after_quench(6, 0.5), seeds, args.decay),
@@ -94,11 +99,16 @@ def main() -> None:
 
 
 def qucumber(seeds: Sequence[int]) -> list[peers.Row]:
+    shots, psi = qucumber_data()
+    return fidelities("qucumber", psi, lambda _: shots, seeds)
+
+
+def qucumber_data() -> tuple[pp.Shots, Psi]:
     bits = np.loadtxt(DATA / "qubits_train.txt", dtype=np.uint8)
     lines = (DATA / "qubits_train_bases.txt").read_text().splitlines()
     shots = pp.Shots(bits, pp.PauliBases.of_shots("".join(line.split()) for line in lines))
     psi: Psi = np.loadtxt(DATA / "qubits_psi.txt") @ np.array([1, 1j])
-    return fidelities("qucumber", psi.reshape(2, 2).T.ravel(), lambda _: shots, seeds)
+    return shots, psi.reshape(2, 2).T.ravel()
 
 
 def quench(sites: int, bases: list[str], shots: int, seeds: Sequence[int]) -> list[peers.Row]:
@@ -150,6 +160,58 @@ def fidelities(
         "equally_likely": median(equal),
     }
     return [row]
+
+
+def beside_peers(python: Path, seeds: Sequence[int], limit: float) -> list[peers.Row]:
+    """Rows of psiprune and of each peer that there is, on the same shots."""
+    (shots, pair), six = qucumber_data(), after_quench(6, 1.0)
+    cases: dict[str, tuple[Psi, Callable[[int], pp.Shots]]] = {
+        "qucumber": (pair, lambda _: shots),
+        "quench 6": (six, lambda seed: drawn(six, random_bases(6, 12), 1000, seed)),
+    }
+    rows: list[peers.Row] = []
+    for case, (psi, shots_of) in cases.items():
+        [own] = fidelities(case, psi, shots_of, seeds)
+        shown = {key: own[key] for key in ("F", "least_F", "cpu_s")}
+        rows.append({"case": case, "by": "psiprune", "epochs": "", **shown})
+    for script in ("peer_qucumber.py", "peer_netket.py"):
+        with peers.open_peer(python, script) as peer:
+            if peer is not None:
+                rows += [
+                    fitted_by(peer, case, psi, shots_of, seeds, limit)
+                    for case, (psi, shots_of) in cases.items()
+                ]
+    return sorted(rows, key=lambda row: str(row["case"]))
+
+
+def fitted_by(
+    peer: peers.Peer,
+    case: str,
+    psi: Psi,
+    shots_of: Callable[[int], pp.Shots],
+    seeds: Sequence[int],
+    limit: float,
+) -> peers.Row:
+    # The peers count states with site 0 as the most significant bit.
+    sites = len(psi).bit_length() - 1
+    true = psi.reshape((2,) * sites).T.ravel()
+    found, times, epochs = [], [], []
+    for seed in seeds:
+        shots = shots_of(seed)
+        bases = np.array([[*name] for name in shots.bases])[shots.basis_of]
+        answer = peer.ask("phases", data=shots.bits, bases=bases, seconds=float(limit), seed=seed)
+        other: Psi = np.load(peer.folder / "psi.npy")
+        found.append(float(np.abs(np.vdot(other, true)) ** 2 / np.vdot(other, other).real))
+        times.append(float(answer["seconds"]))
+        epochs.append(float(answer["epochs"]))
+    return {
+        "case": case,
+        "by": next(f"{name} {number}" for name, number in peer.about.items()),
+        "epochs": median(epochs),
+        "F": f"{median(found):.4f}",
+        "least_F": f"{min(found):.4f}",
+        "cpu_s": median(times),
+    }
 
 
 def pruned(case: str, psi: Psi, seeds: Sequence[int], decay: str = "chosen") -> list[peers.Row]:

@@ -103,6 +103,17 @@ def test_the_next_command_ends_the_output(
     assert "next" not in json_of(tiny.call("info", name, "--json"))
 
 
+def test_states_with_phases_are_sampled_in_several_bases(tmp_path: Path) -> None:
+    for sites, bases in ((2, "random:9"), (3, "random:13")):
+        phases = np.exp(1j * np.arange(2**sites)) / 2 ** (sites / 2)
+        file = tmp_path / f"{sites}.nc"
+        pp.mps_from_vector(phases).save(file)
+        last = text_of(tiny.call("info", file)).splitlines()[-1]
+        command = last[last.index("psiprune ") :].split()
+        assert command[1:5] == ["sample", str(file), "--bases", bases]
+        assert tiny.call(*command[1:], "--shots", 20).status == 0
+
+
 def test_a_format_is_given_again_to_import(stages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(stages)
     printed = text_of(tiny.call("info", "shots.txt", "--format", "text"))

@@ -91,3 +91,11 @@ def test_the_basis_that_tells_two_states_apart() -> None:
     assert {basis for basis, _ in found[:2]} == {"XY", "YX"}
     assert found[1][1] > 1
     assert found[2][1] == pytest.approx(0, abs=1e-4)
+
+
+def test_no_infidelity_exceeds_one() -> None:
+    rbm = random_phase_rbm(3, 3, 3)
+    found = phase_information(rbm, ["ZZZ"], np.ones(1))
+    assert found.infidelity(10) == 1.0
+    suggested = suggested_bases(rbm, found, 10, ["XZZ", "ZXZ"])
+    assert [after for _, after in suggested] == [1.0] * 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import psiprune as pp
 from machines import random_phase_rbm
+from psiprune.core.exceptions import TrainingWarning
 from psiprune.inference import normalisation
 from psiprune.inference.phase_fisher import classical_fisher
 from psiprune.pruning.phase_search import find_smallest_phases
@@ -240,3 +242,12 @@ def test_above_sixteen_sites_pruning_ends_like_by_sums_over_all_states(
     assert exact > 0.99
     assert end("surgeon") > exact - 0.005
     assert end("magnitude", fine_tune=0) < exact - 0.02
+
+
+def test_other_readout_errors_than_those_of_the_training_are_warned_of() -> None:
+    rbm, shots = random_phase_rbm(3, 2, 2), shots_of(random_phase_rbm(3, 2, 2), 10)
+    error = pp.read_readout("0.03,0.08", sites=3)
+    through = replace(rbm, provenance={"readout": str(error), "readout_sha256": error.digest})
+    with pytest.warns(TrainingWarning, match="trained through readout errors"):
+        prune_phases(through, shots, levels=1, fine_tune=0, progress=False)
+    prune_phases(through, replace(shots, readout=error), levels=1, fine_tune=0, progress=False)

@@ -12,7 +12,7 @@ import psiprune as pp
 from psiprune.core.exceptions import TrainingWarning
 from psiprune.rbm.phase_likelihood import basis_frequencies
 from psiprune.states.basis_rotation import rotate
-from psiprune.training.mirror_images import Image, likely_image, mirror_images
+from psiprune.training.mirror_images import Image, likely_image, mirror_images, part_images
 
 
 def haar(sites: int, seed: int) -> NDArray[np.complex128]:
@@ -73,3 +73,28 @@ def test_all_fits_that_agree_on_one_of_two_images_are_warned_of() -> None:
         trained = pp.train_phases(shots, starts=1, progress=False)
     assert float(trained.provenance["mirror"]) < 0.9
     assert trained.provenance["agreement"] == trained.provenance["mirror"]
+
+
+def test_a_factor_has_an_image_of_its_own() -> None:
+    site, pair = np.array([np.cos(0.7), np.exp(1.1j) * np.sin(0.7)]), haar(2, 1)
+    letters = ["XYZ", "ZX", "XYZ"]
+    psi = np.einsum("ac,b->abc", pair.reshape(2, 2), site).ravel()
+    bases = products(*letters)
+    found = [image for image, _ in part_images(psi, bases)]
+    assert len(found) == 1
+    assert abs(np.vdot(psi, found[0])) ** 2 < 0.3
+    np.testing.assert_allclose(
+        np.abs(rotate(found[0], bases)), np.abs(rotate(psi, bases)), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(("entangled", "warned"), [(False, True), (True, False)])
+def test_an_image_of_a_factor_counts_if_the_state_may_be_a_product(
+    entangled: bool, warned: bool
+) -> None:
+    site = np.array([np.cos(0.7), np.exp(1.1j) * np.sin(0.7)])
+    psi = haar(2, 3) if entangled else np.kron(haar(1, 1), site)
+    bases = products("ZX", "XYZ")
+    shots = pp.sample(pp.mps_from_vector(psi), 6000, bases=bases, progress=False)
+    found = pp.identifiability(shots, hidden=2, progress=False)
+    assert (found.agreement < 0.9) == warned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import exact
 import psiprune as pp
 from machines import random_phase_rbm
 from psiprune.core.exceptions import TrainingWarning
+from psiprune.data.pauli_bases import PauliBases
 from psiprune.io import checkpoint
 from psiprune.metrics.phase_held_out import held_out_by_basis
 from psiprune.rbm.phase_likelihood import (
@@ -23,10 +25,10 @@ from psiprune.rbm.phase_likelihood import (
     to_parameters,
 )
 from psiprune.states.basis_rotation import rotate
-from psiprune.training import phases
+from psiprune.training import natural_phase, phases
 from psiprune.training.mirror_images import Image
 from psiprune.training.natural_phase import PhaseState, fit_phases, step
-from psiprune.training.phase_starts import PhaseUnits, new_phase_rbm, smoothed
+from psiprune.training.phase_starts import PhaseUnits, frequencies_for, new_phase_rbm, smoothed
 from psiprune.training.phases import agreement_of, equally_likely, train_phases, training_provenance
 
 BASES = ("ZZZ", "XZY", "YXZ", "ZYX", "XXX", "YYZ")
@@ -233,7 +235,9 @@ def test_a_state_below_independent_bits_has_not_converged_and_is_warned_of() -> 
     delta = pp.PhaseRBM(replace(rbm.amplitude, visible_bias=np.full(3, -40.0)), flat)
     with pytest.warns(TrainingWarning, match="less well than independent bits"):
         train_phases(shots, start=delta, epochs=0, progress=False)
-    ended = PhaseState(basis_frequencies(shots.by_basis()), 1, delta, done=True)
+    ended = PhaseState(
+        basis_frequencies(shots.by_basis()), 1, delta, log_likelihood=-40.0, done=True
+    )
     provenance = training_provenance([ended], 0, 1)
     assert provenance["converged"] == 0
 
@@ -354,3 +358,38 @@ def test_a_state_that_no_other_fit_finds_is_warned_of() -> None:
     shots = pp.sample(pp.mps_from_vector(np.array(signs) / 4), 7000, seed=1, bases="nearest-pairs")
     with pytest.warns(TrainingWarning, match="no other of 4 fits|different states"):
         train_phases(shots, seed=0)
+
+
+@pytest.mark.parametrize("in_z", [[[0, 1, 0]], [[0, 1, 0]] * 8])
+def test_few_shots_in_z_do_not_fix_the_amplitudes(in_z: list[list[int]]) -> None:
+    generator = np.random.default_rng(3)
+    psi = generator.normal(size=(8, 2)) @ [1, 1j]
+    names = [name for name in map("".join, product("XYZ", repeat=3)) if name != "ZZZ"]
+    state = pp.mps_from_vector(psi / np.linalg.norm(psi))
+    others = pp.sample(state, 26 * 40, bases=names, progress=False)
+    several = pp.join_shots([others, pp.Shots(np.array(in_z, np.uint8))])
+    trained = pp.train_phases(several, starts=1, progress=False)
+    assert trained.fidelity(state) > 0.97
+
+
+def test_a_training_that_no_step_improves_has_not_converged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = frequencies_for(
+        pp.Shots(np.eye(2, dtype=np.uint8), basis=PauliBases(("ZX", "XZ"), np.arange(2)))
+    )
+    first = PhaseState(data, 0, random_phase_rbm(2, 2, 2, seed=1))
+    honest = natural_phase._objective
+
+    def worse(rbm: pp.PhaseRBM, *given: Any) -> Any:
+        value, slope = honest(rbm, *given)
+        return (value, slope) if rbm is first.rbm else (value - 100.0, slope)
+
+    monkeypatch.setattr(natural_phase, "_objective", worse)
+    end = step(first)
+    assert end.done
+    assert end.stalled
+    monkeypatch.undo()
+    trained = fit_phases(first.rbm, data, 300)
+    assert trained.done
+    assert not trained.stalled

@@ -12,6 +12,7 @@ from psiprune.cli.models import chosen_model, model_table, with_model_options
 from psiprune.cli.options import Int, Json, ReadoutOptions, readout_of
 from psiprune.cli.streams import tell
 from psiprune.core.exceptions import InputError
+from psiprune.core.limits import PHASE_SITES
 from psiprune.core.text import counted
 from psiprune.states.hamiltonian import Hamiltonian
 
@@ -71,9 +72,14 @@ def ground_state_command(
     show(numbers, text, json, sample_of(out, state.sites, state.is_complex))
 
 
+def _bases_for(sites: int) -> str:
+    """Return bases that show phases: above 16 sites those that rotate few of them."""
+    return f"random:{min(13, 3**sites)}" if sites <= PHASE_SITES else "nearest-pairs"
+
+
 def sample_of(state: Path, sites: int, phases: bool) -> str:
     """Return the command that draws shots of a state, in bases that show its phases."""
-    bases = ("--bases", f"random:{min(13, 3**sites)}") if phases else ()
+    bases = ("--bases", _bases_for(sites)) if phases else ()
     return command_line("sample", state, *bases, "-o", state.with_name(f"{state.stem}-shots.nc"))
 
 
@@ -243,8 +249,10 @@ def sample_command(
             drawn = drawn.with_readout_error(error, seed)
         drawn.save(out)
     if drawn.basis == "Z" and getattr(measured, "is_complex", isinstance(measured, PhaseRBM)):
-        several = f"--bases random:{min(13, 3**sites)}"
-        tell(f"psiprune: note: shots in Z alone do not show the phases of the state; {several}")
+        tell(
+            "psiprune: note: shots in Z alone do not show the phases of the state; "
+            f"--bases {_bases_for(sites)} does"
+        )
     numbers: dict[str, Any] = {"file": str(out), "shots": len(drawn), "sites": drawn.sites}
     numbers["seed"] = seed
     text = f"{out}: {counted(len(drawn), 'shot')} of {counted(drawn.sites, 'site')}"

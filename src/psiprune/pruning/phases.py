@@ -17,6 +17,7 @@ from psiprune.core.validation import check_count, check_number
 from psiprune.data.shots import Shots
 from psiprune.inference.fisher import damped_inverse
 from psiprune.pruning.criteria import DAMPING
+from psiprune.pruning.iterative import check_readout
 from psiprune.pruning.optimal_brain_surgeon import surgery
 from psiprune.pruning.schedule import count_at, truncate
 from psiprune.pruning.settings import PruneSettings
@@ -115,6 +116,10 @@ def prune_phases(
 
     Raises:
         InputError: an argument is invalid, or the shots are not those of a `train_phases`.
+
+    Warns:
+        TrainingWarning: the state was trained through readout errors, and the shots carry none, or
+            others.
     """
     check_phase_criterion(criterion)
     optional = {} if levels is None else {"levels": levels}
@@ -124,6 +129,7 @@ def prune_phases(
     if weight_decay is not None:
         check_number("weight_decay", weight_decay, "a number of at least 0", lambda x: x >= 0)
     data = phase_data(shots, rbm)
+    check_readout(rbm, shots)
     steps = truncate(settings, rbm.number_of_weights).levels
     decays = decays_of(weight_decay, fine_tune)
     paths = [[first_phase_level(rbm, data)] for _ in decays]

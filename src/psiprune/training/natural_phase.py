@@ -43,7 +43,9 @@ class PhaseState:
         log_likelihood: minus this penalty, in nats per shot; NaN before the first step.
         slope: its gradient [parameter]; None before the first step and after a restore.
         damping: lambda of the next step.
-        done: whether training has converged.
+        done: whether training has ended.
+        stalled: whether it has without converging: no damping made a step that raises the
+            likelihood, although the gradient promises more than a negligible gain.
     """
 
     data: BasisFrequencies
@@ -54,6 +56,7 @@ class PhaseState:
     slope: Float64 | None = None
     damping: float = _FIRST_DAMPING
     done: bool = False
+    stalled: bool = False
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a checkpoint stores."""
@@ -62,6 +65,7 @@ class PhaseState:
             "log_likelihood": np.array(self.log_likelihood),
             "damping": np.array(self.damping),
             "done": np.array(int(self.done)),
+            "stalled": np.array(int(self.stalled)),
         }
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> PhaseState:
@@ -73,6 +77,7 @@ class PhaseState:
             log_likelihood=float(arrays["log_likelihood"]),
             damping=float(arrays["damping"]),
             done=bool(arrays["done"]),
+            stalled=bool(arrays["stalled"]),
         )
 
 
@@ -131,20 +136,23 @@ def step(state: PhaseState) -> PhaseState:
         weights = np.arange(network.number_of_weights)
         block[weights, weights] += decay
     slopes = np.split(slope, [len(blocks[0])])
+    promised = float("nan")
     while True:
         change = np.concatenate(
             [_solve(block, damping, part) for block, part in zip(blocks, slopes, strict=True)]
         )
+        promised = promised if damping > state.damping else 0.5 * float(slope @ change)
         candidate = from_parameters(rbm, x + change)
         new_value, new_slope = _objective(candidate, data, decay)
         if new_value > value or damping > _LARGEST_DAMPING:
             break
         damping *= 4.0
     done = not new_value > value + _CONVERGED
+    stalled = not new_value > value and promised > _CONVERGED
     if new_value > value:
         rbm, value, slope = candidate, new_value, new_slope
         damping = max(damping / 3.0, _LEAST_DAMPING)
-    return PhaseState(data, state.epoch + 1, rbm, decay, value, slope, damping, done)
+    return PhaseState(data, state.epoch + 1, rbm, decay, value, slope, damping, done, stalled)
 
 
 def _objective(rbm: PhaseRBM, data: BasisFrequencies, decay: float) -> tuple[float, Float64]:

@@ -95,7 +95,9 @@ class SampledPhaseState:
         chains: configurations of the persistent chains of the amplitudes, uint8 [chain, site].
         damping: lambda of the next step.
         gains: of the last steps, in nats per shot.
-        done: whether training has converged.
+        done: whether training has ended.
+        stalled: whether it has without converging: no damping made a step that raises the
+            likelihood, although the gradient promises a gain above the noise of the chains.
         recent: parameters after the last steps where log Z is over chains, [step, parameter].
         norm: gives log Z of states near this one; None before the first step and after a restore.
         point: what is known of the likelihood; None where `norm` is.
@@ -112,6 +114,7 @@ class SampledPhaseState:
     damping: float = _FIRST_DAMPING
     gains: tuple[float, ...] = ()
     done: bool = False
+    stalled: bool = False
     recent: tuple[Float64, ...] = ()
     norm: Summed | Reweighted | None = None
     point: Point | None = None
@@ -124,6 +127,7 @@ class SampledPhaseState:
             "damping": np.array(self.damping),
             "gains": np.array(self.gains, np.float64),
             "done": np.array(int(self.done)),
+            "stalled": np.array(int(self.stalled)),
             "recent": np.array(self.recent, np.float64),
         }
 
@@ -137,6 +141,7 @@ class SampledPhaseState:
             damping=float(arrays["damping"]),
             gains=tuple(arrays["gains"].tolist()),
             done=bool(arrays["done"]),
+            stalled=bool(arrays["stalled"]),
             recent=tuple(arrays["recent"]),
         )
 
@@ -219,7 +224,8 @@ def fit_sampled(
     rbm = state.settled
     value, error = log_likelihood(rbm, data, seed)
     _LOG.info("%r: %d steps, %.6f +- %.1g nats per shot", start, state.epoch, value, error)
-    return SampledFit(rbm, state.epoch, state.done, value, error, len(shots))
+    converged = state.done and not state.stalled
+    return SampledFit(rbm, state.epoch, converged, value, error, len(shots))
 
 
 def begin(
@@ -266,8 +272,12 @@ def step(state: SampledPhaseState) -> SampledPhaseState:
     first = damping
     key = derive_seed(state.seed, Stream.PHASE_STEP, state.epoch + 1)
     noise = len(point.norm.slope) / len(state.chains)
+    least = NEGLIGIBLE * len(x) / 2 / state.shots
+    promised = float("nan")
     while True:
-        candidate = from_parameters(rbm, x + metric.solve(gradient, damping))
+        change = metric.solve(gradient, damping)
+        promised = promised if damping > first else 0.5 * float(gradient @ change)
+        candidate = from_parameters(rbm, x + change)
         tried = point_of(candidate, data, decay, norm)
         gain = tried.value - point.value
         accepted = gain > 0 and tried.norm.effective >= _EFFECTIVE
@@ -287,12 +297,11 @@ def step(state: SampledPhaseState) -> SampledPhaseState:
         damping *= 4.0
     after = replace(state, epoch=state.epoch + 1, damping=damping, norm=norm, point=point)
     if not accepted:
-        return replace(after, done=True)
+        return replace(after, done=True, stalled=promised > least + noise)
     if isinstance(norm, Reweighted):
         norm, tried = fresh, tried._replace(norm=fresh.of(candidate.amplitude))
         after = replace(after, recent=(*state.recent, to_parameters(candidate))[-WINDOW:])
     gains = (*state.gains, gain)[-WINDOW:]
-    least = NEGLIGIBLE * len(x) / 2 / state.shots
     return replace(
         after,
         rbm=candidate,

@@ -143,9 +143,9 @@ def train_phases(
             )
         elif float(provenance["mirror"]) < SAME_STATE:
             problem = (
-                f"a mirror image of the state, its complex conjugate up to Pauli operators, "
-                f"describes the shots equally well, but is another state (fidelity "
-                f"{provenance['mirror']:.3f}): these bases do not determine the phases; "
+                "a mirror image of the state or of some of its sites, the complex conjugate up to "
+                "Pauli operators, describes the shots equally well, but is another state "
+                f"(fidelity {provenance['mirror']:.3f}): these bases do not determine the phases; "
                 "psiprune.identifiability names bases that would"
             )
         elif len(equal) > 1:
@@ -169,7 +169,7 @@ def training_provenance(
 ) -> dict[str, str | int | float]:
     """Return what is recorded of fits, the likeliest first; see `train_phases`."""
     best = fits[0]
-    image, readout = likely_image(best.rbm.vector, best.data, EQUAL_NATS), best.data.readout
+    image, readout = _image_of(best), best.data.readout
     through = {} if readout is None else {"readout": str(readout), "readout_sha256": readout.digest}
     return {
         **through,
@@ -179,7 +179,7 @@ def training_provenance(
         "epochs": epochs,
         "weight_decay": best.weight_decay,
         "epochs_done": best.epoch,
-        "converged": int(best.done and describes(best)),
+        "converged": int(best.done and not best.stalled and describes(best)),
         "log_likelihood": log_likelihood(best.rbm, best.data)[0],
         "starts": len(fits),
         "equally_likely": len(equally_likely(fits)),
@@ -235,11 +235,15 @@ def equally_likely(fits: Sequence[PhaseState]) -> list[PhaseState]:
     return [fit for fit in fits if (best.log_likelihood - fit.log_likelihood) * shots < EQUAL_NATS]
 
 
+def _image_of(fit: PhaseState) -> Image | None:
+    """Return the most different mirror image that is as likely as a fit."""
+    return likely_image(fit.rbm.vector, fit.data, EQUAL_NATS, fit.rbm.number_of_parameters)
+
+
 def rival_of(fits: Sequence[PhaseState]) -> Image:
     """Return the most different of the equally likely fits and mirror images of the likeliest."""
-    psi = fits[0].rbm.vector
     others = [Image(fit.rbm.vector, fits[0].rbm.fidelity(fit.rbm)) for fit in equally_likely(fits)]
-    image = likely_image(psi, fits[0].data, EQUAL_NATS)
+    image = _image_of(fits[0])
     return min(others if image is None else [*others, image], key=lambda each: each.fidelity)
 
 
@@ -253,7 +257,7 @@ def agreement_of(fits: Sequence[PhaseState]) -> float:
     fidelities = [best.rbm.fidelity(fit.rbm) for fit in others]
     equal = len(equally_likely(fits)) - 1
     found = min(fidelities[:equal]) if equal else max(fidelities, default=float("nan"))
-    image = likely_image(best.rbm.vector, best.data, EQUAL_NATS)
+    image = _image_of(best)
     if image is None or (image.fidelity >= SAME_STATE and not image.fidelity < found):
         return found
     return min([*fidelities[:equal], image.fidelity])

@@ -358,3 +358,10 @@ def test_density_matrices_are_no_shots(tmp_path: Path) -> None:
     assert len(pp.read_shots(path.rename(tmp_path / "shots.txt"))) == 2
     path.write_text("0 0\n0 0\n0 1\n")
     assert len(pp.read_shots(path)) == 3
+
+
+@pytest.mark.parametrize("line", ["0101 ZZXQ", "0101 zzxx"])
+def test_wrong_letters_beside_bits_are_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "shots.txt"
+    path.write_text(f"{line}\n")
+    refused(f"column 2: a basis .* found '{line.split()[1]}'", pp.read_shots, path)

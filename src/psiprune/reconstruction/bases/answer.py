@@ -82,12 +82,13 @@ def _state(dataset: xr.Dataset) -> list[Sentence]:
     of = Named(FILE, dataset)
     replicas = 1 - float(dataset["training_infidelity"].mean())
     expected = 1 - float(dataset["infidelity"])
+    stated = f"{expected:.4f}" if expected > 0 else "nothing"
     return [
         say(
             "fidelity {f} with the unpruned state; {expected} to expect of that one with the true "
             "state if the model is right, {replicas} by replicas",
             f=one(of, "fidelity_with_unpruned", {}, lambda x: f"{x:.4f}"),
-            expected=Number(expected, f"{expected:.4f}", f"{FILE}: 1 - infidelity"),
+            expected=Number(expected, stated, f"{FILE}: 1 - infidelity"),
             replicas=Number(replicas, f"{replicas:.4f}", f"{FILE}: 1 - training_infidelity"),
         )
     ]

@@ -66,6 +66,8 @@ from psiprune.reconstruction.rates import change_of_fidelity, modelled_rates
 from psiprune.training.phase_starts import frequencies_for
 
 Float64 = NDArray[np.float64]
+#: Change of F up to which it is stated: beyond, |+++> changes by 0.01 where this says 0.7.
+_LINEAR = 0.05
 
 
 class Found(NamedTuple):
@@ -342,6 +344,8 @@ def _tested(
 def _readout_sentence(readout: ReadoutError | None, infidelity: float) -> str:
     """Say how the bits were taken to be read, and what other readout errors would change."""
     change = change_of_fidelity(infidelity)
+    if infidelity > _LINEAR:
+        change = f"more than {_LINEAR}, too much for this estimate, which is linear in the flips"
     if readout is None:
         return f"read without errors; {SMALL_FLIP:.0%} flips per qubit would change F by {change}"
     return f"{modelled_rates(readout)} would change F by {change}"
