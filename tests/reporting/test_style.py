@@ -151,7 +151,7 @@ def test_a_figure_that_is_not_printable_is_found() -> None:
     ax = figure.get_axes()[0]
     legend = ax.legend(loc="center")
     legend.set_in_layout(False)
-    with pytest.raises(AssertionError, match="as in the paper"):
+    with pytest.raises(AssertionError, match="from samples"):
         check_printable(figure)
     legend.remove()
     ax.set_title("a title much longer than the whole figure is wide, which is a column")
