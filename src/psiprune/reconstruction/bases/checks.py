@@ -28,7 +28,7 @@ from psiprune.reconstruction.checks import (
     of_record,
     tested,
 )
-from psiprune.training.phases import SAME_STATE, STARTS
+from psiprune.training.phases import SAME_STATE, STARTS, image_in_words
 
 #: The check that fails where equally likely fits are different states.
 FITS = "independent fits"
@@ -151,8 +151,8 @@ def _fits(dataset: xr.Dataset) -> Check:
     agreement, equal, starts = (attrs[name] for name in ("agreement", "equally_likely", "starts"))
     if attrs.get("mirror", 1.0) < SAME_STATE:
         found = (
-            f"the mirror image (complex conjugate up to Pauli operators) is as likely, fidelity "
-            f"{attrs['mirror']:.4f}"
+            f"the mirror image {image_in_words(attrs.get('mirror_sites', ''))} is as likely, "
+            f"fidelity {attrs['mirror']:.4f}"
         )
         return Check(FITS, "fail", _NAN, _NAN, found, _NAN)
     if equal > 1:

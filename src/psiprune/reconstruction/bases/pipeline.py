@@ -168,7 +168,9 @@ def run_bases(
                 name: made[name]
                 for name in ("starts", "equally_likely", "agreement", "distinguishing")
             },
-            "mirror": made.get("mirror", 1.0),  # which earlier versions did not record
+            # Earlier versions did not record these.
+            "mirror": made.get("mirror", 1.0),
+            "mirror_sites": made.get("mirror_sites", ""),
             "converged": made["converged"],
             "epochs_done": made["epochs_done"],
         }
