@@ -15,8 +15,8 @@ Block = tuple[int, ...]
 def blocks(psi: Complex128) -> list[Block]:
     """Return sets of sites of a state [2^N] that may be independent of the others.
 
-    These are the single sites, both sides of each cut, and the clusters that arise when the pairs of
-    most mutual information are joined one after the other.
+    These are the single sites, both sides of each cut, and the clusters that arise when the pairs
+    of most mutual information are joined one after the other.
     """
     sites = len(psi).bit_length() - 1
     found = {tuple(range(first)) for first in range(1, sites)}
@@ -42,7 +42,7 @@ def clusters(closeness: Float64) -> list[Block]:
 
 
 def mutual_information(psi: Complex128) -> Float64:
-    """Return the quantum mutual information S_i + S_j - S_ij of all pairs, in nats, [site, site]."""
+    """Return the quantum mutual information S_i + S_j - S_ij of pairs, nats, [site, site]."""
     sites = len(psi).bit_length() - 1
     single = [_entropy(as_matrix(psi, (site,))) for site in range(sites)]
     found = np.zeros((sites, sites))

@@ -7,8 +7,8 @@ leads from one to the other, so the Fisher information does not show it, and ind
 only if they happen to find both.
 
 Where the state is a product of that of some sites and that of the others, the same holds for the
-image of these sites alone. As a fit is never exactly a product, such an image is made of the nearest
-one, max |<psi|a b>|, and fitted again, as a vector of 2^N amplitudes, like the state itself.
+image of these sites alone. As a fit is never exactly a product, such an image is made of the
+nearest one, max |<psi|a b>|, and fitted again, as a vector of 2^N amplitudes, like the state.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from psiprune.core.progress import progress_bar
 from psiprune.core.threads import single_blas_thread
-from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
@@ -31,7 +30,6 @@ from psiprune.metrics.phase_information import (
     phase_information,
     suggested_bases,
 )
-from psiprune.metrics.readout import SMALL_FLIP
 from psiprune.pruning.phase_search import PhaseTrial, find_smallest_phases
 from psiprune.pruning.phases import (
     DECAYS,
@@ -60,9 +58,9 @@ from psiprune.reconstruction.bases.inputs import (
     split_each_basis,
 )
 from psiprune.reconstruction.bases.models import BasesCandidate, choose_model, train_replicas
+from psiprune.reconstruction.bases.readout_change import change_by_readout, readout_sentence
 from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.reconstruction.dataset import configurations_variables, prefixed, result_variables
-from psiprune.reconstruction.rates import change_of_fidelity, modelled_rates
 from psiprune.training.phase_starts import frequencies_for
 
 Float64 = NDArray[np.float64]
@@ -307,6 +305,7 @@ def _tested(
     candidates = candidate_bases(run.shots.sites)
     suggested = suggested_bases(dense, information, number, candidates, readout=data.readout)
     flips = excess_flips(dense, data, information, run.settings.seed)
+    change = change_by_readout(dense, data, run.settings.seed)
     compared = (
         configurations_variables(configurations(rbm, best, split.training, split.test))
         for rbm in (smallest, dense)
@@ -318,8 +317,8 @@ def _tested(
             "flips": ("bit", flips.value),
             "flips_error": ("bit", flips.error),
             "flips_p_value": flips.p_value,
-            "readout_infidelity": flips.infidelity,
-            "readout_sentence": _readout_sentence(data.readout, flips.infidelity),
+            "readout_infidelity": change,
+            "readout_sentence": readout_sentence(data.readout, change),
             "suggested_basis": ("suggested", np.array([basis for basis, _ in suggested], str)),
             "suggested_infidelity": ("suggested", [after for _, after in suggested]),
             "entropy": ("cut", entropies(smallest), {"units": "nat"}),
@@ -339,11 +338,3 @@ def _tested(
             numbers,
         ]
     )
-
-
-def _readout_sentence(readout: ReadoutError | None, infidelity: float) -> str:
-    """Say how the bits were taken to be read, and what other readout errors would change."""
-    change = change_of_fidelity(infidelity)
-    if readout is None:
-        return f"read without errors; {SMALL_FLIP:.0%} flips per qubit would change F by {change}"
-    return f"{modelled_rates(readout)} would change F by {change}"
