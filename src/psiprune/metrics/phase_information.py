@@ -57,9 +57,9 @@ class PhaseInformation(NamedTuple):
     def infidelity(self, shots: int) -> float:
         """Return the mean infidelity of a fit to so many shots, sum_k 1 / (4 n lambda_k).
 
-        At most a quarter for each direction, whose lambda is unknown below 1 / n.
+        At most a quarter for each direction, whose lambda is unknown below 1 / n, and 1 in all.
         """
-        return float((0.25 / np.maximum(shots * self.fractions, 1.0)).sum())
+        return min(1.0, float((0.25 / np.maximum(shots * self.fractions, 1.0)).sum()))
 
 
 @single_blas_thread()
@@ -122,7 +122,7 @@ def suggested_bases(
         if not left[best] < before * (1 - _GAIN):
             break
         held = held + gains[best]
-        found.append((candidates[best], float(rest + left[best])))
+        found.append((candidates[best], min(1.0, float(rest + left[best]))))
     return found
 
 

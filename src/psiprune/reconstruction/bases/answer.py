@@ -29,6 +29,8 @@ from psiprune.reporting.traced import Named, Number, Sentence, one, say
 
 #: States of the search around the smallest one, and bases, that are printed.
 _TRIALS, _BASES = 6, 8
+#: Fidelity to expect below which the estimate, of small changes, says only that it is unknown.
+_LEAST = 0.5
 _SEARCH: tuple[Column, ...] = (
     ("weights", "weights", "d"),
     ("amplitude", "amplitude_weights", "d"),
@@ -73,15 +75,24 @@ def summarize_bases(dataset: xr.Dataset, request: BasesRequest) -> Summary:
         _method(dataset),
         tuple(_steps(dataset, checks, request)),
         checks,
-        _state(dataset),
+        _state(dataset, checks),
     )
 
 
-def _state(dataset: xr.Dataset) -> list[Sentence]:
-    """Phrase fidelities, and the bases that would help."""
+def _state(dataset: xr.Dataset, checks: Sequence[Check]) -> list[Sentence]:
+    """Phrase fidelities: with the true state only where the shots determine one."""
     of = Named(FILE, dataset)
     replicas = 1 - float(dataset["training_infidelity"].mean())
     expected = 1 - float(dataset["infidelity"])
+    apart = any(each.name == FITS and each.answer == "fail" for each in checks)
+    if apart or min(expected, replicas) < _LEAST:
+        return [
+            say(
+                "fidelity {f} with the unpruned state; that with the true state is unknown, as the "
+                "shots do not determine it",
+                f=one(of, "fidelity_with_unpruned", {}, lambda x: f"{x:.4f}"),
+            )
+        ]
     return [
         say(
             "fidelity {f} with the unpruned state; {expected} to expect of that one with the true "

@@ -176,6 +176,11 @@ def _expected(dataset: xr.Dataset) -> float:
     return max(float(dataset["infidelity"]), float(dataset["training_infidelity"].mean()))
 
 
+def _in_words(infidelity: float) -> str:
+    """Return an estimate from small changes, which is none where they are large."""
+    return f"{infidelity:.3g}" if infidelity <= 0.5 else "unknown (above 0.5)"
+
+
 def _information(dataset: xr.Dataset) -> Check:
     """Check the infidelity that fits to so many shots have on average."""
     expected, replicas = (
@@ -183,8 +188,8 @@ def _information(dataset: xr.Dataset) -> Check:
         float(dataset["training_infidelity"].mean()),
     )
     found = (
-        f"infidelity to expect if the model is right: {expected:.3g} by Fisher information, "
-        f"{replicas:.3g} by replicas"
+        f"infidelity to expect if the model is right: {_in_words(expected)} by Fisher information, "
+        f"{_in_words(replicas)} by replicas"
     )
     worst = _expected(dataset)
     if worst <= INFIDELITY:
