@@ -159,6 +159,10 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
     if answers[FITS] == "undecided":
         command = request.command(starts=4 * request.settings.starts)
         yield Step("look for a likelier state from more starts", command)
+        if verdict == "not trusted" or dataset.attrs.get("retrained"):
+            more = 2 * int(dataset.attrs["hidden"])
+            reason = "or try larger networks, whose fits end in local optima less often"
+            yield Step(reason, request.command(hidden=(more,)))
         return
     if verdict == "undecided":
         needed = shots_needed(checks, dataset.attrs["shots"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +58,13 @@ from psiprune.reconstruction.bases.inputs import (
     resolve_settings,
     split_each_basis,
 )
-from psiprune.reconstruction.bases.models import BasesCandidate, choose_model, train_replicas
+from psiprune.reconstruction.bases.models import (
+    BasesCandidate,
+    choose_model,
+    likelier_state,
+    retrain,
+    train_replicas,
+)
 from psiprune.reconstruction.bases.readout_change import change_by_readout, readout_sentence
 from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.reconstruction.dataset import configurations_variables, prefixed, result_variables
@@ -121,11 +128,22 @@ def run_bases(
             meaning = {"long_name": "0 training, 1 validation, 2 test", "units": "1"}
             parts = xr.Dataset({"part": ("shot", split.part, meaning)})
             write_dataset(run.folder / "split.nc", parts, "split")
-        candidates, choice = choose_model(run)
-        chosen, best = candidates[choice.chosen], candidates[choice.best]
-        members = train_replicas(run, chosen.rbm)
-        training = _training_variables(run, members)
-        searches = _searches(run, members[0], training)
+        while True:
+            candidates, choice = choose_model(run)
+            chosen, best = candidates[choice.chosen], candidates[choice.best]
+            members = train_replicas(run, chosen.rbm)
+            training = _training_variables(run, members)
+            searches = _searches(run, members[0], training)
+            likelier = likelier_state(
+                run, members[0], [trial.rbm for search in searches for trial in search.trials]
+            )
+            if likelier is None:
+                break
+            # All that followed from the unpruned state goes first: what is left can be resumed.
+            for name in ("ensemble", "path"):
+                shutil.rmtree(run.folder / name)
+                (run.folder / name).mkdir()
+            retrain(run, chosen, likelier).save(chosen.file)
         found = min(searches, key=lambda each: (each.smallest.number_of_weights, -each.fresh))
         found.smallest.save(run.folder / "smallest.nc")
         dataset = xr.merge(
@@ -169,6 +187,7 @@ def run_bases(
             # Earlier versions did not record these.
             "mirror": made.get("mirror", 1.0),
             "mirror_sites": made.get("mirror_sites", ""),
+            "retrained": made.get("retrained", 0),
             "converged": made["converged"],
             "epochs_done": made["epochs_done"],
         }
