@@ -113,23 +113,6 @@ def test_rates_within_their_uncertainty_are_not_excluded() -> None:
     assert fitted(0, 40_000, double, RATES)[1].p_value < LEVEL
 
 
-@pytest.mark.slow
-def test_the_state_moves_as_far_as_other_rates_move_it() -> None:
-    """By fits to the same records with rates off by their uncertainty, within a fifth."""
-    rbm, found = fitted(1, 400_000, RATES, RATES)
-    size = 400_000 // len(BASES)
-    drawn = {
-        basis: RATES.misread(STATE.sample(size, basis, seed=len(BASES) + k), len(BASES) + k)
-        for k, basis in enumerate(BASES)
-    }
-    infidelities = [
-        1 - rbm.fidelity(fit_phases(rbm, basis_frequencies(drawn, RATES.resampled(k)), 100).rbm)
-        for k in range(100)
-    ]
-    mean, error = np.mean(infidelities), np.std(infidelities) / 10
-    assert abs(mean - found.infidelity) < 0.2 * mean + 3 * error
-
-
 def test_the_covariance_of_independent_rates_is_diagonal() -> None:
     measured = pp.ReadoutError.from_rates(
         [0.03, 0.05], [0.04, 0.02], errors=([0.003] * 2, [0.004] * 2)

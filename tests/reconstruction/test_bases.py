@@ -28,7 +28,12 @@ from psiprune.reconstruction.bases.comparison import (
     free_parameters,
 )
 from psiprune.reconstruction.bases.inputs import BasesRun, order_attributes, split_each_basis
-from psiprune.reconstruction.bases.models import _replica
+from psiprune.reconstruction.bases.models import (
+    BasesCandidate,
+    _replica,
+    likelier_state,
+    retrain,
+)
 from psiprune.reconstruction.bases.pipeline import run_bases
 from psiprune.reconstruction.checks import RATES
 from psiprune.states.mps import mps_from_vector
@@ -455,6 +460,11 @@ def test_few_shots_are_not_enough_information(folder: Path) -> None:
     assert check.shots_needed == 6000
     [step] = found.summary.steps
     assert str(found.dataset["suggested_basis"].values[0]) in step.reason
+    assert "0.8000 to expect" in found.summary.state[0].text
+    found = finished(folder / "run")
+    found.dataset["infidelity"] = 1.22  # of earlier versions: a sum of changes that are not small
+    assert "with the true state is unknown" in found.summary.state[0].text
+    assert "unknown (above 0.5) by Fisher" in make_checks(found.dataset)[-1].found
 
 
 @pytest.mark.parametrize(
@@ -478,6 +488,10 @@ def test_fits_that_disagree(
     [step] = found.summary.steps
     assert advice in step.reason
     assert ("--starts 16" in step.command) == (verdict == "undecided")
+    if verdict == "undecided":
+        found = finished(folder / "run")
+        found.dataset.attrs.update(changed | {"retrained": 1})
+        assert "--hidden 4" in found.summary.steps[1].command
 
 
 def test_a_mirror_image_as_likely_is_not_trusted_though_all_fits_agree(folder: Path) -> None:
@@ -486,7 +500,28 @@ def test_a_mirror_image_as_likely_is_not_trusted_though_all_fits_agree(folder: P
     changed = {"agreement": 0.04, "mirror": 0.04, "distinguishing": "ZZY"}
     found.dataset.attrs.update(changed)
     assert found.verdict == "not trusted"
+    assert "with the true state is unknown" in found.summary.state[0].text
+    found.dataset.attrs["mirror_sites"] = "0 2"
+    assert "image of sites 0, 2 (complex" in make_checks(found.dataset)[-2].found
     assert "measure in ZZY too" in found.summary.steps[0].reason
+
+
+def test_a_pruned_state_that_is_likelier_is_trained_again(folder: Path) -> None:
+    """The unpruned state is not trained at all here, so any other is likelier."""
+    found, shots = finished(folder / "run"), pp.read_shots(folder / "shots.nc")
+    settings = pp.BasesSettings(hidden=(2,), starts=2, epochs=25)
+    split = split_each_basis(shots, 0.2, 0)
+    run = BasesRun(settings, shots, split, folder, {})
+    poor = replace(random_phase_rbm(3, 2, 4, scale=2.0), provenance={"starts": 2})
+    assert likelier_state(run, found.unpruned, [found.unpruned, found.rbm]) is None
+    assert likelier_state(run, poor, [poor, found.rbm]) is found.rbm
+    chosen = BasesCandidate(2, 4, folder / "choice.nc", poor)
+    again = retrain(run, chosen, found.rbm)
+    assert again.fidelity(found.unpruned) > 0.99
+    assert again.number_of_weights == 18
+    made = again.provenance
+    assert (made["starts"], made["retrained"]) == (5, 1)
+    assert float(made["agreement"]) > 0.99
 
 
 def test_a_basis_with_one_shot_is_in_the_training_set() -> None:

@@ -10,9 +10,20 @@ from numpy.typing import NDArray
 
 import psiprune as pp
 from psiprune.core.exceptions import TrainingWarning
-from psiprune.rbm.phase_likelihood import basis_frequencies
+from psiprune.rbm.phase_likelihood import (
+    basis_frequencies,
+    vector_log_likelihood,
+    vector_slope,
+)
 from psiprune.states.basis_rotation import rotate
-from psiprune.training.mirror_images import Image, likely_image, mirror_images, part_images
+from psiprune.states.blocks import joined, nearest_product
+from psiprune.training.mirror_images import (
+    Image,
+    fidelity,
+    likeliest_vector,
+    likely_image,
+    mirror_images,
+)
 
 
 def haar(sites: int, seed: int) -> NDArray[np.complex128]:
@@ -67,34 +78,50 @@ def test_an_image_counts_if_the_shots_do_not_tell_it_apart() -> None:
     assert of_real.fidelity == pytest.approx(1.0)
 
 
+def of_blocks(psi: NDArray[np.complex128], letters: tuple[str, ...]) -> Image | None:
+    """The image of the likeliest vector of 400 shots in each basis, nearly a product."""
+    bases, state = products(*letters), pp.mps_from_vector(psi)
+    shots = pp.sample(state, 400 * len(bases), bases=bases, seed=1, progress=False)
+    data = basis_frequencies(shots.by_basis())
+    return likely_image(likeliest_vector(psi, data), data, 2.0)
+
+
+def test_the_image_of_one_site_of_a_product_counts_where_that_site_lacks_a_letter() -> None:
+    one, others = np.array([np.cos(0.7), np.exp(1.1j) * np.sin(0.7)]), haar(2, 4)
+    psi = joined(one, others, (1,))
+    image = of_blocks(psi, ("ZXY", "ZX", "ZXY"))
+    assert image is not None
+    assert image.sites == (1,)
+    wrong = joined(one.conj(), others, (1,))
+    assert fidelity(image.vector, wrong) > 0.98 > 0.3 > image.fidelity
+    # All letters tell the two apart, and so does one basis that has the letter.
+    assert of_blocks(psi, ("ZXY", "ZXY", "ZXY")) is None
+
+
+def test_the_image_of_two_sites_that_are_no_neighbours_counts() -> None:
+    psi = joined(haar(2, 1), haar(1, 2), (0, 2))
+    image = of_blocks(psi, ("ZX", "ZXY", "ZX"))
+    assert image is not None
+    assert image.sites == (0, 2)
+
+
+def test_an_entangled_site_has_no_image_of_its_own() -> None:
+    psi = haar(3, 1)
+    assert fidelity(psi, nearest_product(psi, (0,))[2]) < 0.95
+    assert of_blocks(psi, ("ZX", "ZXY", "ZXY")) is None
+
+
+def test_the_likeliest_vector_is_a_maximum() -> None:
+    data = basis_frequencies(measured(haar(2, 1), "ZXY").by_basis())
+    found = likeliest_vector(haar(2, 2), data)
+    value, back = vector_slope(found, data)
+    assert value == pytest.approx(vector_log_likelihood(found, data))
+    np.testing.assert_allclose(back, found, atol=1e-3)
+
+
 def test_all_fits_that_agree_on_one_of_two_images_are_warned_of() -> None:
     shots = measured(haar(2, 1), "ZX")
     with pytest.warns(TrainingWarning, match="mirror image of the state"):
         trained = pp.train_phases(shots, starts=1, progress=False)
     assert float(trained.provenance["mirror"]) < 0.9
     assert trained.provenance["agreement"] == trained.provenance["mirror"]
-
-
-def test_a_factor_has_an_image_of_its_own() -> None:
-    site, pair = np.array([np.cos(0.7), np.exp(1.1j) * np.sin(0.7)]), haar(2, 1)
-    letters = ["XYZ", "ZX", "XYZ"]
-    psi = np.einsum("ac,b->abc", pair.reshape(2, 2), site).ravel()
-    bases = products(*letters)
-    found = [image for image, _ in part_images(psi, bases)]
-    assert len(found) == 1
-    assert abs(np.vdot(psi, found[0])) ** 2 < 0.3
-    np.testing.assert_allclose(
-        np.abs(rotate(found[0], bases)), np.abs(rotate(psi, bases)), atol=1e-12
-    )
-
-
-@pytest.mark.parametrize(("entangled", "warned"), [(False, True), (True, False)])
-def test_an_image_of_a_factor_counts_if_the_state_may_be_a_product(
-    entangled: bool, warned: bool
-) -> None:
-    site = np.array([np.cos(0.7), np.exp(1.1j) * np.sin(0.7)])
-    psi = haar(2, 3) if entangled else np.kron(haar(1, 1), site)
-    bases = products("ZX", "XYZ")
-    shots = pp.sample(pp.mps_from_vector(psi), 6000, bases=bases, progress=False)
-    found = pp.identifiability(shots, hidden=2, progress=False)
-    assert (found.agreement < 0.9) == warned

@@ -139,6 +139,8 @@ class Stream(IntEnum):
     PHASE_RATES = 161
     PHASE_CALIBRATION = 162
     PHASE_SMOOTHING = 163
+    PHASE_READOUT_CHANGE = 164
+    PHASE_RETRAINING = 165
 
 
 def generator_for(seed: int, stream: Stream, *words: int) -> np.random.Generator:

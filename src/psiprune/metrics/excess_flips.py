@@ -8,8 +8,7 @@ state, at their maximum, and f_b the frequencies of n shots,
     s = sum_b,y f_b d log r_b / dx,   I = I_xx - I_xt I_tt^-1 I_tx,
 
 where I are blocks of the Fisher information of a shot, s has the mean I x and the variance I / n
-(Rao's score test). Rates uncertain by the covariance V of x add I V I. How far rates that are off
-by x move the state follows as well: theta by I_tt^-1 I_tx x.
+(Rao's score test). Rates uncertain by the covariance V of x add I V I.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from psiprune.data.readout_error import ReadoutError
 from psiprune.data.readout_summary import summarize_readout
 from psiprune.inference.phase_fisher import outcome_slopes, state_changes
 from psiprune.metrics.phase_information import PhaseInformation
-from psiprune.metrics.readout import SMALL_FLIP
 from psiprune.rbm.phase import PhaseRBM
 from psiprune.rbm.phase_likelihood import BasisFrequencies, recorded_probabilities
 
@@ -48,14 +46,11 @@ class ExcessFlips(NamedTuple):
         value: mean of a_i and of b_i over the sites, negative for fewer flips, [2].
         error: their standard errors by the noise of the shots, [2].
         p_value: of all 2 N being 0, within the uncertainty of the rates and 0.002 for each.
-        infidelity: mean of 1 - F between the states for the rates given and for rates that are off
-            by their uncertainty; by 1 % flips at each site if there are none.
     """
 
     value: Float64
     error: Float64
     p_value: float
-    infidelity: float
 
 
 @single_blas_thread()
@@ -95,11 +90,7 @@ def excess_flips(
     variance = rates_covariance(data.readout, rbm.visible, seed)
     value, error = _common(score, left, shots)
     p_value = _p_value(score, left, left / shots + left @ (variance + _floor(flips)) @ left)
-    if not variance.any():
-        variance = np.full_like(variance, SMALL_FLIP**2)
-    moved = across / np.maximum(fractions, 1 / shots)
-    infidelity = 0.25 * float(np.einsum("fd,fg,gd->", moved, variance, moved))
-    return ExcessFlips(value, error, p_value, infidelity)
+    return ExcessFlips(value, error, p_value)
 
 
 def _floor(flips: int) -> Float64:

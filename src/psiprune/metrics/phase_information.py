@@ -57,8 +57,7 @@ class PhaseInformation(NamedTuple):
     def infidelity(self, shots: int) -> float:
         """Return the mean infidelity of a fit to so many shots, sum_k 1 / (4 n lambda_k).
 
-        At most a quarter for each direction, whose lambda is unknown below 1 / n, and at most 1,
-        which says nothing about the state.
+        At most a quarter for each direction, whose lambda is unknown below 1 / n, and 1 in all.
         """
         return min(1.0, float((0.25 / np.maximum(shots * self.fractions, 1.0)).sum()))
 

@@ -95,6 +95,20 @@ def basis_frequencies(
 def log_likelihood(rbm: PhaseRBM, data: BasisFrequencies) -> tuple[float, Float64]:
     """Return L in nats per shot and its gradient [parameter] in the order of `to_parameters`."""
     psi = rbm.vector
+    value, back = vector_slope(psi, data)
+    share = back.conj() * psi
+    real = share.real - np.abs(psi) ** 2
+    gradients = []
+    for network, signed in ((rbm.amplitude, real), (rbm.phase, -share.imag)):
+        _, moments = data_moments(network, WeightedConfigurations(all_states(rbm.visible), signed))
+        gradients.append(flatten(network.mask, moments))
+    return value, np.concatenate(gradients)
+
+
+def vector_slope(
+    psi: NDArray[np.complex128], data: BasisFrequencies
+) -> tuple[float, NDArray[np.complex128]]:
+    """Return L in nats per shot of a normalised state [2^N], and G, half its slope [2^N]."""
     value, back = 0.0, np.zeros(len(psi), np.complex128)
     for first, bases in _pieces(data):
         rows = slice(*np.searchsorted(data.basis, [first, first + len(bases)]))
@@ -111,13 +125,7 @@ def log_likelihood(rbm: PhaseRBM, data: BasisFrequencies) -> tuple[float, Float6
             for row, part in enumerate(shares):
                 ratio[row] = amplitudes[row] * data.readout.apply_transposed(part)
         back += rotate_back(ratio, bases).sum(axis=0)
-    share = back.conj() * psi
-    real = share.real - np.abs(psi) ** 2
-    gradients = []
-    for network, signed in ((rbm.amplitude, real), (rbm.phase, -share.imag)):
-        _, moments = data_moments(network, WeightedConfigurations(all_states(rbm.visible), signed))
-        gradients.append(flatten(network.mask, moments))
-    return value, np.concatenate(gradients)
+    return value, back
 
 
 def log_likelihood_by_basis(rbm: PhaseRBM, data: BasisFrequencies) -> Float64:

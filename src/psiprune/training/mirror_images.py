@@ -6,7 +6,9 @@ lacks such a letter in all bases, both states have the same outcomes in all of t
 leads from one to the other, so the Fisher information does not show it, and independent fits do
 only if they happen to find both.
 
-Of a state that is a product of two parts each part has such images on its own.
+Where the state is a product of that of some sites and that of the others, the same holds for the
+image of these sites alone. As a fit is never exactly a product, such an image is made of the
+nearest one, max |<psi|a b>|, and fitted again, as a vector of 2^N amplitudes, like the state.
 """
 
 from __future__ import annotations
@@ -17,9 +19,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from psiprune.rbm.phase_likelihood import BasisFrequencies, vector_log_likelihood
+from psiprune.rbm.phase_likelihood import (
+    BasisFrequencies,
+    vector_log_likelihood,
+    vector_slope,
+)
+from psiprune.states.blocks import blocks, joined, nearest_product
 
 Complex128 = NDArray[np.complex128]
+#: Fidelity with a product state from which its images are fitted.
+_PRODUCT = 0.8
+#: Steps of these fits (L-BFGS).
+_STEPS = 60
+#: An image of so large a fidelity with the state is the same state.
+_SAME = 0.9
 
 
 class Image(NamedTuple):
@@ -28,10 +41,12 @@ class Image(NamedTuple):
     Attributes:
         vector: its amplitudes [2^N].
         fidelity: with the state.
+        sites: of which it is the image; empty for all, or if it is no image.
     """
 
     vector: Complex128
     fidelity: float
+    sites: tuple[int, ...] = ()
 
 
 def mirror_images(psi: Complex128, bases: Sequence[str]) -> Iterator[Complex128]:
@@ -40,75 +55,79 @@ def mirror_images(psi: Complex128, bases: Sequence[str]) -> Iterator[Complex128]
     Where a site lacks none, Y, X or Z is reversed on all those sites: the outcomes are then the
     same for some states alone.
     """
+    index = np.arange(len(psi))
     for letter in "YXZ":
-        lacks = (
-            next((each for each in "YXZ" if each not in measured), letter)
-            for measured in zip(*bases, strict=True)
-        )
-        yield _reversed(psi, "".join(lacks))
+        signs, flips = np.ones(len(psi)), 0
+        for site, measured in enumerate(zip(*bases, strict=True)):
+            reversed_letter = next((each for each in "YXZ" if each not in measured), letter)
+            if reversed_letter == "X":
+                signs *= 1.0 - 2.0 * (index >> site & 1)
+            elif reversed_letter == "Z":
+                flips |= 1 << site
+        yield signs * psi.conj()[index ^ flips]
 
 
-def _reversed(psi: Complex128, letters: str) -> Complex128:
-    """Return P psi* [2^N], which reverses one letter on each site."""
-    index, signs, flips = np.arange(len(psi)), np.ones(len(psi)), 0
-    for site, letter in enumerate(letters):
-        if letter == "X":
-            signs *= 1.0 - 2.0 * (index >> site & 1)
-        elif letter == "Z":
-            flips |= 1 << site
-    return np.asarray(signs * psi.conj()[index ^ flips])
+def likely_image(psi: Complex128, data: BasisFrequencies, nats: float) -> Image | None:
+    """Return the image of least fidelity of those within so many nats of a state on all shots.
 
-
-def part_images(psi: Complex128, bases: Sequence[str]) -> Iterator[tuple[Complex128, int]]:
-    """Yield images [2^N] of the product state next to a state, with one part of it reversed.
-
-    The parts are single sites and the sites on each side of a cut, if the bases lack a letter on
-    each of their sites. With each comes 2 (2^A - 1)(2^B - 1), by how many parameters the states of
-    both parts, A and B sites, outnumber their products.
+    Images of some sites are those of `partial_images`.
     """
-    sites = len(bases[0])
-    lacks = [next((x for x in "YXZ" if x not in each), "") for each in zip(*bases, strict=True)]
-    parts: set[tuple[int, ...]] = {(site,) for site in range(sites)}
-    for cut in range(1, sites):
-        parts |= {tuple(range(cut)), tuple(range(cut, sites))}
-    # Axes of the tensor: the last is site 0.
-    tensor = psi.reshape((2,) * sites)
-    for part in sorted(parts):
-        if len(part) == sites or not all(lacks[site] for site in part):
-            continue
-        axes = [sites - 1 - site for site in part[::-1]]
-        rest = [axis for axis in range(sites) if axis not in axes]
-        table = tensor.transpose(axes + rest).reshape(2 ** len(part), -1)
-        left, _, right = np.linalg.svd(table, full_matrices=False)
-        letters = "".join(lacks[site] for site in part)
-        image = np.outer(_reversed(left[:, 0], letters), right[0]).reshape((2,) * sites)
-        order = np.argsort(axes + rest)
-        yield image.transpose(order).ravel(), 2 * (2 ** len(part) - 1) * (len(right[0]) - 1)
-
-
-def likely_image(
-    psi: Complex128, data: BasisFrequencies, nats: float, parameters: int = 0
-) -> Image | None:
-    """Return the image of least fidelity of those as likely as a state on all shots.
-
-    Images of the state are as likely within so many nats. A part of it has images if a product
-    state is as likely as its fit: within the nats by which k more parameters raise the likelihood
-    by chance, of mean k / 2 and variance k / 2 (Wilks), and three standard deviations.
-
-    Args:
-        psi: the state [2^N], fitted to the shots.
-        data: the shots.
-        nats: see above.
-        parameters: of the fit, the most that k can be.
-    """
-    found, shots = vector_log_likelihood(psi, data), data.shots.sum()
-    images = [(image, nats) for image in mirror_images(psi, data.bases)]
-    for image, more in part_images(psi, data.bases):
-        half = min(more, parameters) / 2
-        images.append((image, nats + half + 3 * np.sqrt(half)))
+    least = vector_log_likelihood(psi, data) - nats / data.shots.sum()
     likely = (
-        Image(image, float(np.abs(np.vdot(psi, image)) ** 2))
-        for image, allowed in images
-        if (found - vector_log_likelihood(image, data)) * shots < allowed
+        Image(image, fidelity(psi, image))
+        for image in mirror_images(psi, data.bases)
+        if vector_log_likelihood(image, data) > least
     )
-    return min(likely, key=lambda image: image.fidelity, default=None)
+    images = [*likely, *partial_images(psi, data, nats)]
+    return min(images, key=lambda image: image.fidelity, default=None)
+
+
+def partial_images(psi: Complex128, data: BasisFrequencies, nats: float) -> Iterator[Image]:
+    """Yield other states, of a fidelity below 0.9, that are images of some sites and as likely.
+
+    The state is nearly a product of these sites and the others. Fits of the two differ by the noise
+    of what no product has, in k = 2 (2^N - 1) - 2 (2^a - 1) - 2 (2^b - 1) directions for a and b
+    sites: images count within sqrt(2 k) nats more, as half the difference of two chi-squared has a
+    standard deviation of at most sqrt(k).
+    """
+    shots, sites = float(data.shots.sum()), len(data.bases[0])
+    fitted: Complex128 | None = None
+    for block in blocks(psi):
+        inner, outer, product = nearest_product(psi, block)
+        if fidelity(psi, product) < _PRODUCT:
+            continue
+        measured = ["".join(basis[site] for site in block) for basis in data.bases]
+        of_others = 2.0 ** (sites - len(block))
+        free = 2 * (2.0**sites - 2.0 ** len(block) - of_others + 1)
+        margin = (nats + np.sqrt(2 * free)) / shots
+        least = vector_log_likelihood(product, data) - margin
+        for image in mirror_images(inner, measured):
+            begin = joined(image, outer, block)
+            if fidelity(begin, product) >= _SAME or vector_log_likelihood(begin, data) < least:
+                continue
+            fitted = likeliest_vector(psi, data) if fitted is None else fitted
+            found = likeliest_vector(begin, data)
+            below = vector_log_likelihood(fitted, data) - vector_log_likelihood(found, data)
+            if below < margin and fidelity(fitted, found) < _SAME:
+                yield Image(found, fidelity(fitted, found), block)
+
+
+def likeliest_vector(psi: Complex128, data: BasisFrequencies) -> Complex128:
+    """Return the amplitudes of most likelihood, [2^N], found from given ones uphill."""
+    from scipy.optimize import minimize
+
+    def objective(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        norm = float(np.linalg.norm(x))
+        value, back = vector_slope(x.view(np.complex128) / norm, data)
+        slope = 2 * (back - x.view(np.complex128) / norm) / norm
+        return -value, -slope.view(np.float64)
+
+    options = {"maxiter": _STEPS}
+    found = minimize(objective, psi.view(np.float64), jac=True, method="L-BFGS-B", options=options)
+    end: Complex128 = found.x.view(np.complex128)
+    return end / np.linalg.norm(end)
+
+
+def fidelity(one: Complex128, other: Complex128) -> float:
+    """Return |<one|other>|^2 of normalised vectors."""
+    return float(np.abs(np.vdot(one, other)) ** 2)

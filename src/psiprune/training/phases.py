@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from psiprune.core.exceptions import InputError, TrainingWarning
 from psiprune.core.limits import PHASE_SITES
@@ -79,7 +80,8 @@ def train_phases(
         than independent bits in each basis, the number
         of `starts` and of those that are `equally_likely`, within 2 nats on all shots, and their
         fidelity `agreement`, see `agreement_of`, and `mirror`, the fidelity with the most different
-        equally likely mirror image (`psiprune.training.mirror_images`), 1 if none is; and
+        equally likely mirror image (`psiprune.training.mirror_images`), 1 if none is, the
+        `mirror_sites` of which it is the image, "" for all; and
         `readout` and `readout_sha256`, the readout errors of the shots, if any. Above 16
         sites it holds the standard error `log_likelihood_error`, too, no `mirror`, and fits are
         equally likely within half as many nats as there are parameters.
@@ -143,9 +145,9 @@ def train_phases(
             )
         elif float(provenance["mirror"]) < SAME_STATE:
             problem = (
-                "a mirror image of the state or of some of its sites, the complex conjugate up to "
-                "Pauli operators, describes the shots equally well, but is another state "
-                f"(fidelity {provenance['mirror']:.3f}): these bases do not determine the phases; "
+                f"a mirror image {image_in_words(str(provenance['mirror_sites']))} "
+                f"describes the shots equally well, but is another state (fidelity "
+                f"{provenance['mirror']:.3f}): these bases do not determine the phases; "
                 "psiprune.identifiability names bases that would"
             )
         elif len(equal) > 1:
@@ -169,7 +171,7 @@ def training_provenance(
 ) -> dict[str, str | int | float]:
     """Return what is recorded of fits, the likeliest first; see `train_phases`."""
     best = fits[0]
-    image, readout = _image_of(best), best.data.readout
+    image, readout = image_of(best), best.data.readout
     through = {} if readout is None else {"readout": str(readout), "readout_sha256": readout.digest}
     return {
         **through,
@@ -185,6 +187,7 @@ def training_provenance(
         "equally_likely": len(equally_likely(fits)),
         "agreement": agreement_of(fits),
         "mirror": 1.0 if image is None else image.fidelity,
+        "mirror_sites": "" if image is None else " ".join(map(str, image.sites)),
     }
 
 
@@ -221,6 +224,18 @@ def independent_fits(
     return sorted(fits, key=lambda state: -state.log_likelihood)
 
 
+@lru_cache(maxsize=2)
+def image_of(fit: PhaseState) -> Image | None:
+    """Return the most different equally likely mirror image of a fit, if there is one."""
+    return likely_image(fit.rbm.vector, fit.data, EQUAL_NATS)
+
+
+def image_in_words(sites: str) -> str:
+    """Say of what a mirror image is, by the numbers of its sites, "" for all."""
+    named = f"site{'s' * (' ' in sites)} {sites.replace(' ', ', ')}" if sites else "the state"
+    return f"of {named} (complex conjugate up to Pauli operators)"
+
+
 def describes(fit: PhaseState) -> bool:
     """Return whether a fit is not less likely than independent bits in each basis, by 2 nats."""
     data = fit.data
@@ -235,15 +250,10 @@ def equally_likely(fits: Sequence[PhaseState]) -> list[PhaseState]:
     return [fit for fit in fits if (best.log_likelihood - fit.log_likelihood) * shots < EQUAL_NATS]
 
 
-def _image_of(fit: PhaseState) -> Image | None:
-    """Return the most different mirror image that is as likely as a fit."""
-    return likely_image(fit.rbm.vector, fit.data, EQUAL_NATS, fit.rbm.number_of_parameters)
-
-
 def rival_of(fits: Sequence[PhaseState]) -> Image:
     """Return the most different of the equally likely fits and mirror images of the likeliest."""
     others = [Image(fit.rbm.vector, fits[0].rbm.fidelity(fit.rbm)) for fit in equally_likely(fits)]
-    image = _image_of(fits[0])
+    image = image_of(fits[0])
     return min(others if image is None else [*others, image], key=lambda each: each.fidelity)
 
 
@@ -257,7 +267,7 @@ def agreement_of(fits: Sequence[PhaseState]) -> float:
     fidelities = [best.rbm.fidelity(fit.rbm) for fit in others]
     equal = len(equally_likely(fits)) - 1
     found = min(fidelities[:equal]) if equal else max(fidelities, default=float("nan"))
-    image = _image_of(best)
+    image = image_of(best)
     if image is None or (image.fidelity >= SAME_STATE and not image.fidelity < found):
         return found
     return min([*fidelities[:equal], image.fidelity])

@@ -29,6 +29,8 @@ from psiprune.reporting.traced import Named, Number, Sentence, one, say
 
 #: States of the search around the smallest one, and bases, that are printed.
 _TRIALS, _BASES = 6, 8
+#: Fidelity to expect below which the estimate, of small changes, says only that it is unknown.
+_LEAST = 0.5
 _SEARCH: tuple[Column, ...] = (
     ("weights", "weights", "d"),
     ("amplitude", "amplitude_weights", "d"),
@@ -73,22 +75,30 @@ def summarize_bases(dataset: xr.Dataset, request: BasesRequest) -> Summary:
         _method(dataset),
         tuple(_steps(dataset, checks, request)),
         checks,
-        _state(dataset),
+        _state(dataset, checks),
     )
 
 
-def _state(dataset: xr.Dataset) -> list[Sentence]:
-    """Phrase fidelities, and the bases that would help."""
+def _state(dataset: xr.Dataset, checks: Sequence[Check]) -> list[Sentence]:
+    """Phrase fidelities: with the true state only where the shots determine one."""
     of = Named(FILE, dataset)
     replicas = 1 - float(dataset["training_infidelity"].mean())
     expected = 1 - float(dataset["infidelity"])
-    stated = f"{expected:.4f}" if expected > 0 else "nothing"
+    apart = any(each.name == FITS and each.answer == "fail" for each in checks)
+    if apart or min(expected, replicas) < _LEAST:
+        return [
+            say(
+                "fidelity {f} with the unpruned state; that with the true state is unknown, as the "
+                "shots do not determine it",
+                f=one(of, "fidelity_with_unpruned", {}, lambda x: f"{x:.4f}"),
+            )
+        ]
     return [
         say(
             "fidelity {f} with the unpruned state; {expected} to expect of that one with the true "
             "state if the model is right, {replicas} by replicas",
             f=one(of, "fidelity_with_unpruned", {}, lambda x: f"{x:.4f}"),
-            expected=Number(expected, stated, f"{FILE}: 1 - infidelity"),
+            expected=Number(expected, f"{expected:.4f}", f"{FILE}: 1 - infidelity"),
             replicas=Number(replicas, f"{replicas:.4f}", f"{FILE}: 1 - training_infidelity"),
         )
     ]
@@ -149,6 +159,10 @@ def _steps(dataset: xr.Dataset, checks: Sequence[Check], request: BasesRequest) 
     if answers[FITS] == "undecided":
         command = request.command(starts=4 * request.settings.starts)
         yield Step("look for a likelier state from more starts", command)
+        if verdict == "not trusted" or dataset.attrs.get("retrained"):
+            more = 2 * int(dataset.attrs["hidden"])
+            reason = "or try larger networks, whose fits end in local optima less often"
+            yield Step(reason, request.command(hidden=(more,)))
         return
     if verdict == "undecided":
         needed = shots_needed(checks, dataset.attrs["shots"])

@@ -28,7 +28,7 @@ from psiprune.reconstruction.checks import (
     of_record,
     tested,
 )
-from psiprune.training.phases import SAME_STATE, STARTS
+from psiprune.training.phases import SAME_STATE, STARTS, image_in_words
 
 #: The check that fails where equally likely fits are different states.
 FITS = "independent fits"
@@ -151,8 +151,8 @@ def _fits(dataset: xr.Dataset) -> Check:
     agreement, equal, starts = (attrs[name] for name in ("agreement", "equally_likely", "starts"))
     if attrs.get("mirror", 1.0) < SAME_STATE:
         found = (
-            f"the mirror image (complex conjugate up to Pauli operators) is as likely, fidelity "
-            f"{attrs['mirror']:.4f}"
+            f"the mirror image {image_in_words(attrs.get('mirror_sites', ''))} is as likely, "
+            f"fidelity {attrs['mirror']:.4f}"
         )
         return Check(FITS, "fail", _NAN, _NAN, found, _NAN)
     if equal > 1:
@@ -176,6 +176,11 @@ def _expected(dataset: xr.Dataset) -> float:
     return max(float(dataset["infidelity"]), float(dataset["training_infidelity"].mean()))
 
 
+def _in_words(infidelity: float) -> str:
+    """Return an estimate from small changes, which is none where they are large."""
+    return f"{infidelity:.3g}" if infidelity <= 0.5 else "unknown (above 0.5)"
+
+
 def _information(dataset: xr.Dataset) -> Check:
     """Check the infidelity that fits to so many shots have on average."""
     expected, replicas = (
@@ -183,8 +188,8 @@ def _information(dataset: xr.Dataset) -> Check:
         float(dataset["training_infidelity"].mean()),
     )
     found = (
-        f"infidelity to expect if the model is right: {expected:.3g} by Fisher information, "
-        f"{replicas:.3g} by replicas"
+        f"infidelity to expect if the model is right: {_in_words(expected)} by Fisher information, "
+        f"{_in_words(replicas)} by replicas"
     )
     worst = _expected(dataset)
     if worst <= INFIDELITY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +15,14 @@ from psiprune.core.statistics import Choice, choose
 from psiprune.io.checkpoint import Checkpoints
 from psiprune.metrics.phase_information import candidate_bases, distinguishing_bases
 from psiprune.rbm.phase import PhaseRBM, load_phase_rbm
-from psiprune.rbm.phase_likelihood import BasisFrequencies, basis_frequencies
+from psiprune.rbm.phase_likelihood import BasisFrequencies, basis_frequencies, log_likelihood
 from psiprune.reconstruction.bases.comparison import as_fresh
 from psiprune.reconstruction.bases.files import choice_file
 from psiprune.reconstruction.bases.inputs import BasesRun
 from psiprune.training.natural_phase import PhaseState, fit_phases
 from psiprune.training.phase_starts import PhaseUnits, frequencies_for
 from psiprune.training.phases import (
+    EQUAL_NATS,
     SAME_STATE,
     independent_fits,
     rival_of,
@@ -67,6 +69,54 @@ def _train(run: BasesRun, hidden: int, phase_hidden: int, checkpoints: Checkpoin
     )
     provenance = training_provenance(fits, settings.seed, settings.epochs)
     return replace(fits[0].rbm, provenance={**provenance, "distinguishing": _told_apart(fits)})
+
+
+def likelier_state(run: BasesRun, dense: PhaseRBM, pruned: Sequence[PhaseRBM]) -> PhaseRBM | None:
+    """Return the likeliest pruned state if it is another one and likelier than the unpruned one.
+
+    The unpruned state has all parameters of the pruned ones, so it was a local optimum then.
+    """
+    data = frequencies_for(run.split.training)
+
+    def nats(rbm: PhaseRBM) -> float:
+        return log_likelihood(rbm, data)[0] * float(data.shots.sum())
+
+    best = max(pruned, key=nats)
+    if nats(best) < nats(dense) + EQUAL_NATS or dense.fidelity(best) >= SAME_STATE:
+        return None
+    return best
+
+
+def retrain(run: BasesRun, chosen: BasesCandidate, likelier: PhaseRBM) -> PhaseRBM:
+    """Train the unpruned state again from a likelier pruned one, and as many further starts.
+
+    The provenance counts these, the former starts, and the fit from the pruned state.
+    """
+    settings, made, data = run.settings, chosen.rbm.provenance, frequencies_for(run.split.training)
+    number = int(made.get("retrained", 0)) + 1
+    start = PhaseRBM(
+        replace(likelier.amplitude, mask=chosen.rbm.amplitude.mask),
+        replace(likelier.phase, mask=chosen.rbm.phase.mask),
+    )
+    fits = [
+        fit_phases(start, data, settings.epochs),
+        fit_phases(chosen.rbm, data, 0),
+        *independent_fits(
+            run.split.training,
+            PhaseUnits(chosen.hidden, chosen.phase_hidden),
+            starts=settings.starts,
+            epochs=settings.epochs,
+            seed=derive_seed(settings.seed, Stream.PHASE_RETRAINING, number),
+        ),
+    ]
+    fits.sort(key=lambda fit: -fit.log_likelihood)
+    further: dict[str, str | int | float] = {
+        "starts": int(made["starts"]) + settings.starts + 1,
+        "retrained": number,
+        "distinguishing": _told_apart(fits),
+    }
+    provenance = training_provenance(fits, settings.seed, settings.epochs)
+    return replace(fits[0].rbm, provenance={**provenance, **further})
 
 
 def _told_apart(fits: list[PhaseState]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 
 from psiprune.core.progress import progress_bar
 from psiprune.core.threads import single_blas_thread
-from psiprune.data.readout_error import ReadoutError
 from psiprune.data.shots import Shots
 from psiprune.io.netcdf import write_dataset
 from psiprune.io.run import open_run
@@ -31,7 +31,6 @@ from psiprune.metrics.phase_information import (
     phase_information,
     suggested_bases,
 )
-from psiprune.metrics.readout import SMALL_FLIP
 from psiprune.pruning.phase_search import PhaseTrial, find_smallest_phases
 from psiprune.pruning.phases import (
     DECAYS,
@@ -59,15 +58,19 @@ from psiprune.reconstruction.bases.inputs import (
     resolve_settings,
     split_each_basis,
 )
-from psiprune.reconstruction.bases.models import BasesCandidate, choose_model, train_replicas
+from psiprune.reconstruction.bases.models import (
+    BasesCandidate,
+    choose_model,
+    likelier_state,
+    retrain,
+    train_replicas,
+)
+from psiprune.reconstruction.bases.readout_change import change_by_readout, readout_sentence
 from psiprune.reconstruction.bases.settings import BasesSettings
 from psiprune.reconstruction.dataset import configurations_variables, prefixed, result_variables
-from psiprune.reconstruction.rates import change_of_fidelity, modelled_rates
 from psiprune.training.phase_starts import frequencies_for
 
 Float64 = NDArray[np.float64]
-#: Change of F up to which it is stated: beyond, |+++> changes by 0.01 where this says 0.7.
-_LINEAR = 0.05
 
 
 class Found(NamedTuple):
@@ -125,11 +128,22 @@ def run_bases(
             meaning = {"long_name": "0 training, 1 validation, 2 test", "units": "1"}
             parts = xr.Dataset({"part": ("shot", split.part, meaning)})
             write_dataset(run.folder / "split.nc", parts, "split")
-        candidates, choice = choose_model(run)
-        chosen, best = candidates[choice.chosen], candidates[choice.best]
-        members = train_replicas(run, chosen.rbm)
-        training = _training_variables(run, members)
-        searches = _searches(run, members[0], training)
+        while True:
+            candidates, choice = choose_model(run)
+            chosen, best = candidates[choice.chosen], candidates[choice.best]
+            members = train_replicas(run, chosen.rbm)
+            training = _training_variables(run, members)
+            searches = _searches(run, members[0], training)
+            likelier = likelier_state(
+                run, members[0], [trial.rbm for search in searches for trial in search.trials]
+            )
+            if likelier is None:
+                break
+            # All that followed from the unpruned state goes first: what is left can be resumed.
+            for name in ("ensemble", "path"):
+                shutil.rmtree(run.folder / name)
+                (run.folder / name).mkdir()
+            retrain(run, chosen, likelier).save(chosen.file)
         found = min(searches, key=lambda each: (each.smallest.number_of_weights, -each.fresh))
         found.smallest.save(run.folder / "smallest.nc")
         dataset = xr.merge(
@@ -170,7 +184,10 @@ def run_bases(
                 name: made[name]
                 for name in ("starts", "equally_likely", "agreement", "distinguishing")
             },
-            "mirror": made.get("mirror", 1.0),  # which earlier versions did not record
+            # Earlier versions did not record these.
+            "mirror": made.get("mirror", 1.0),
+            "mirror_sites": made.get("mirror_sites", ""),
+            "retrained": made.get("retrained", 0),
             "converged": made["converged"],
             "epochs_done": made["epochs_done"],
         }
@@ -307,6 +324,7 @@ def _tested(
     candidates = candidate_bases(run.shots.sites)
     suggested = suggested_bases(dense, information, number, candidates, readout=data.readout)
     flips = excess_flips(dense, data, information, run.settings.seed)
+    change = change_by_readout(dense, data, run.settings.seed)
     compared = (
         configurations_variables(configurations(rbm, best, split.training, split.test))
         for rbm in (smallest, dense)
@@ -318,8 +336,8 @@ def _tested(
             "flips": ("bit", flips.value),
             "flips_error": ("bit", flips.error),
             "flips_p_value": flips.p_value,
-            "readout_infidelity": flips.infidelity,
-            "readout_sentence": _readout_sentence(data.readout, flips.infidelity),
+            "readout_infidelity": change,
+            "readout_sentence": readout_sentence(data.readout, change),
             "suggested_basis": ("suggested", np.array([basis for basis, _ in suggested], str)),
             "suggested_infidelity": ("suggested", [after for _, after in suggested]),
             "entropy": ("cut", entropies(smallest), {"units": "nat"}),
@@ -339,13 +357,3 @@ def _tested(
             numbers,
         ]
     )
-
-
-def _readout_sentence(readout: ReadoutError | None, infidelity: float) -> str:
-    """Say how the bits were taken to be read, and what other readout errors would change."""
-    change = change_of_fidelity(infidelity)
-    if infidelity > _LINEAR:
-        change = f"more than {_LINEAR}, too much for this estimate, which is linear in the flips"
-    if readout is None:
-        return f"read without errors; {SMALL_FLIP:.0%} flips per qubit would change F by {change}"
-    return f"{modelled_rates(readout)} would change F by {change}"
