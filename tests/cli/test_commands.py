@@ -412,7 +412,7 @@ def test_options_stand_on_top_of_the_file(tmp_path: Path, monkeypatch: pytest.Mo
     file.write_text("[train]\nepochs = 1000\n")
     assert chosen("--config", file, "--rewind-epoch", "900").rewind_epoch == 900
     line = tiny.refusal(tiny.call("study", "--config", file, "--rewind-epoch", "1001"))
-    check_refusal(line, "rewind_epoch", "train.epochs", 1000, 1001)
+    check_refusal(line, "--rewind-epoch", "train.epochs", 1000, 1001)
     # Without a file the command line gives what TOML gives, by both spellings of a list.
     for fields in (("--fields", "1", "2"), ("--fields", "1", "--fields", "2")):
         assert chosen(*tiny.options(), *fields) == tiny.settings()

@@ -134,7 +134,7 @@ def test_several_bases_are_refused_where_z_is_meant(tmp_path: Path) -> None:
     ):
         with refuses(*facts):
             use()
-    with refuses("my.csv", "XZ, ZY (2 bases)", "basis Z", "rotate"):
+    with refuses("my.csv", "XZ, ZY (2 bases)", "basis Z", "several bases"):
         pp.train(several().take([1, 3]))
     for format in ("qiskit", "stim-b8"):
         with refuses("my.csv", "ZZ, XZ, ZY", format):

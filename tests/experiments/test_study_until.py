@@ -181,7 +181,7 @@ def test_a_limit_that_the_rbm_is_beyond_leaves_no_folder(
         *("--until", "kl", "--state", stages / "state.nc", "--fraction", 0.9, "--no-bisect"),
     )
     line = tiny.refusal(tiny.call(*command, "--limit", 1e-9))
-    check_refusal(line, "limit", 1e-9)
+    check_refusal(line, "--limit", 1e-9)
     assert not out.exists()
     measured.clear()
     assert tiny.call(*command, "--limit", 1e9).status == 0

@@ -91,5 +91,5 @@ def test_the_command_says_so_at_once(tmp_path: Path, limit: tuple[str, ...]) -> 
     files = rbm.save(tmp_path / "rbm.nc"), shots.save(tmp_path / "shots.nc")
     until = ("--until=energy_bias", "--state", state.save(tmp_path / "state.nc"), *limit)
     line = tiny.refusal(tiny.call("prune", *files, *until, "-o", tmp_path / "out"))
-    check_refusal(line, "until", "energy_bias", "Hamiltonian", "psiprune ground-state")
+    check_refusal(line, "--until", "energy_bias", "Hamiltonian", "psiprune ground-state")
     assert not (tmp_path / "out").exists()

@@ -112,11 +112,11 @@ def test_a_damaged_file_fails_the_points_that_need_it(copy: Path, tmp_path: Path
     assert tiny.errors(outcome)[0].startswith("psiprune: 2 of 4 points failed")
     assert outcome.err.endswith(f": {cause}\n")
     outcome = tiny.call("report", copy, "--json")
-    assert json.loads(outcome.out) == {
-        **{"page": str(copy / "report.html"), "points": 4, "done": 2, "failed": 2},
-        "summary": ["2 of 4 points are done, 2 failed in the last run."],
-        "figures": ["prunable", "phases", "multiples"],
-    }
+    report = json.loads(outcome.out)
+    assert (report["points"], report["done"], report["failed"]) == (4, 2, 2)
+    assert report["summary"][0] == "2 of 4 points are done, 2 failed in the last run."
+    assert len(report["summary"]) == 3  # the fields of the other points
+    assert report["figures"] == ["multiples"]
     assert (copy / "report.html").read_text().count(str(broken)) == 2
     broken.unlink()
     out = text_of(tiny.call("sweep", config, "--out", copy, "--scheduler", "serial"))
