@@ -20,6 +20,7 @@ from psiprune.io.checkpoint import Checkpoints
 from psiprune.io.netcdf import read_dataset, write_dataset
 from psiprune.io.paths import draft_file, side_file
 from psiprune.io.run import one_writer, open_run
+from psiprune.io.work_status import note_lost, reset_work_status, work_status
 from psiprune.metrics.against_state import metric_values
 from psiprune.metrics.reference import reference_of
 from psiprune.rbm.init import initial_rbm
@@ -394,3 +395,19 @@ def test_a_cross_validation_is_resumed(
     np.testing.assert_array_equal(found.weights, expected.weights)
     assert found.provenance == expected.provenance
     assert not file.exists()
+
+
+def test_an_end_that_leaves_no_checkpoint_does_not_count_as_kept(tmp_path: Path) -> None:
+    def stopped(leave: Callable[[Path], None]) -> None:
+        with Checkpoints(tmp_path / "rbm.nc") as checkpoints:
+            leave(checkpoints.next_file())
+            assert work_status() == "kept"
+            raise KeyboardInterrupt
+
+    reset_work_status()
+    note_lost()
+    for leave, status in ((lambda _: None, "lost"), (Path.touch, "kept")):
+        with pytest.raises(KeyboardInterrupt):
+            stopped(leave)
+        assert work_status() == status
+    reset_work_status()

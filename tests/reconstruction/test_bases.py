@@ -521,7 +521,6 @@ def test_a_pruned_state_that_is_likelier_is_trained_again(folder: Path) -> None:
     assert again.number_of_weights == 18
     made = again.provenance
     assert (made["starts"], made["retrained"]) == (5, 1)
-    assert float(made["agreement"]) > 0.99
 
 
 def test_a_basis_with_one_shot_is_in_the_training_set() -> None:

@@ -19,7 +19,6 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.progress import progress_bar
 from psiprune.core.text import counted
 from psiprune.core.validation import check_count
-from psiprune.io.work_status import note_kept
 from psiprune.reporting.tables import Column, table
 
 if TYPE_CHECKING:
@@ -79,7 +78,6 @@ def train_on_bases(
         announce=lambda line: tell(f"psiprune: note: {line}"),
         spell=OPTIONS,
     )
-    note_kept()
     with new_dataset(out), Checkpoints(out) as checkpoints:
         rbm = train_phases(data, **units._asdict(), **taken, seed=seed, checkpoints=checkpoints)
         rbm.save(out)

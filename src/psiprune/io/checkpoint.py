@@ -17,7 +17,7 @@ from psiprune.core.exceptions import DivergenceError, InputError
 from psiprune.core.text import shortened
 from psiprune.io.netcdf import Arrays, read_arrays, write_arrays
 from psiprune.io.paths import side_file
-from psiprune.io.work_status import note_kept
+from psiprune.io.work_status import WorkStatus, note_kept, note_status, work_status
 
 #: Seconds of training between two checkpoints: the most that a kill may cost.
 SECONDS = 10.0
@@ -58,17 +58,22 @@ class Checkpoints:
         """`result` is the file that the trainings lead to."""
         self._result = result
         self._trainings = 0  # begun so far
+        self._before: WorkStatus = "not begun"
 
     def __enter__(self) -> Self:
         """Record that work is not lost from now on."""
+        self._before = work_status()
         note_kept()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Delete the checkpoints once the result is written."""
+        """Delete the checkpoints once the result is written; else see whether there are any."""
+        files = [self._file(number) for number in range(1, self._trainings + 1)]
         if kind is None:
-            for number in range(1, self._trainings + 1):
-                self._file(number).unlink(missing_ok=True)
+            for file in files:
+                file.unlink(missing_ok=True)
+        elif not any(file.exists() for file in files):
+            note_status(self._before)  # too short to be worth a file
 
     def next_file(self) -> Path:
         """Return the file of the next training."""

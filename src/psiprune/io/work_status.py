@@ -26,6 +26,12 @@ def note_lost() -> None:
         _status = "lost"
 
 
+def note_status(status: WorkStatus) -> None:
+    """Record that the work is again as it was before a result was begun that has left nothing."""
+    global _status
+    _status = status
+
+
 def work_status() -> WorkStatus:
     """Return what was recorded since the command began; also after its files are closed."""
     return _status
