@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,9 @@ def phases(request: dict[str, Any]) -> dict[str, Any]:
     def goes_on(step: int, log: Any, driver: Any) -> bool:
         return time.process_time() < begun + request["seconds"]
 
-    driver.run(STEPS, show_progress=False, callback=goes_on)
+    # NetKet prints that a callback has ended it, and standard output is for answers.
+    with redirect_stdout(sys.stderr):
+        driver.run(STEPS, show_progress=False, callback=goes_on)
     seconds = time.process_time() - begun
     states = (np.arange(2**sites)[:, None] >> np.arange(sites)[::-1]) & 1
     log_psi = np.asarray(state.log_value(1 - 2 * states.astype(np.int8)))
