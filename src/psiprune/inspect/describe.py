@@ -111,12 +111,14 @@ def _describe_state(state: MPS, source: str) -> StateDescription:
 
 
 def _model_text(state: MPS) -> str:
+    if state.origin:
+        return state.origin
     match state.model:
         case TFIM(coupling=coupling, field=field):
             return f"transverse-field Ising chain, J = {coupling:g}, h = {field:g}"
         case Hamiltonian():
             return state.model.name or repr(state.model)
-    return state.origin or "unknown Hamiltonian"
+    return "unknown Hamiltonian"
 
 
 def _state_warnings(state: MPS) -> Iterator[DataWarning]:

@@ -190,7 +190,9 @@ def _state(state: StateDescription) -> Rows:
     yield "bond dimension", f"up to {bond}; {state.free_parameters} free parameters"
     energy, exact = (number(each, ".10f") for each in (state.energy, state.exact_energy))
     known = f"exact {exact}; " if math.isfinite(state.exact_energy) else ""
-    yield "energy", f"{energy}; {known}variance {number(state.energy_variance, '.1e')}"
+    variance = number(state.energy_variance, ".1e")
+    spread = f"; {known}variance {variance}" if math.isfinite(state.energy_variance) else ""
+    yield "energy", f"{energy}{spread}"
     yield "truncation", f"largest discarded weight {state.truncation_error:.1e}"
     z = state.magnetization
     rounded = bool(np.abs(z).max() < 1e-12)
