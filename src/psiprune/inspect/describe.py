@@ -13,6 +13,7 @@ import numpy as np
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
+from psiprune.core.text import counted
 from psiprune.core.validation import as_count
 from psiprune.data.basis_diagnostics import describe_bases
 from psiprune.data.diagnostics import DataWarning, describe_shots
@@ -215,8 +216,8 @@ def _rbm_warnings(rbm: RBMDescription) -> Iterator[DataWarning]:
     if shots is not None and shots < rbm.parameters:
         yield DataWarning(
             "few",
-            f"trained on {shots} shots but has {rbm.parameters} parameters; evaluate it on "
-            "held-out shots",
+            f"trained on {counted(shots, 'shot')} but has {rbm.parameters} parameters; "
+            "evaluate it on held-out shots",
         )
 
 
