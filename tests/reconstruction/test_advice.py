@@ -63,7 +63,9 @@ def words(made: pp.Reconstruction, **places: Path) -> list[str]:
 def follow(made: pp.Reconstruction, folder: Path, **places: Path) -> pp.Reconstruction:
     """Run what is suggested."""
     text_of(tiny.call(*words(made, **places), "--out", folder))
-    return pp.load_reconstruction(folder)
+    found = pp.load_reconstruction(folder)
+    assert isinstance(found, pp.Reconstruction)
+    return found
 
 
 @pytest.mark.slow

@@ -25,6 +25,12 @@ from psiprune.reconstruction.text import answer_text, checks_table, levels_table
 from psiprune.reporting.graph_figure import draw_graph
 
 
+def loaded(folder: str | Path) -> pp.Reconstruction:
+    found = pp.load_reconstruction(folder)
+    assert isinstance(found, pp.Reconstruction)
+    return found
+
+
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
@@ -60,7 +66,7 @@ def test_long_texts_stay_within_100_columns() -> None:
 def test_the_answer_fits_a_narrow_terminal(
     observable_run: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    made = pp.load_reconstruction(observable_run)
+    made = loaded(observable_run)
     wide = reconstruct_text(made.dataset, made.request)
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
@@ -89,7 +95,7 @@ def test_a_long_command_can_be_pasted(observable_run: Path, tmp_path: Path) -> N
 
 def test_the_three_verdicts(observable_run: Path) -> None:
     """The first line and the table follow from the checks, and never contradict them."""
-    made = pp.load_reconstruction(observable_run)
+    made = loaded(observable_run)
     far = made.dataset.assign(likelihood_loss=9.0)
     assert summarize(far, made.request).reason.text.startswith("Not trusted: fails")
     shots = 0.5 * made.dataset["pairs_shots_value"]
@@ -156,7 +162,7 @@ def points(container: object) -> Line2D:
 
 
 def test_every_expectation_value_is_drawn(observable_run: object) -> None:
-    made = pp.load_reconstruction(str(observable_run))
+    made = loaded(str(observable_run))
     dataset = made.dataset
     ax = plot_observables(dataset).axes[0]
     drawn = [np.array(points(each).get_xydata()) for each in ax.containers]
@@ -172,7 +178,7 @@ def test_every_expectation_value_is_drawn(observable_run: object) -> None:
 
 
 def test_the_figure_of_the_answer_is_drawn(observable_run: object) -> None:
-    made = pp.load_reconstruction(str(observable_run))
+    made = loaded(str(observable_run))
     axes = plot_answer(made.dataset, made.rbm, "a title")
     axes[0].figure.savefig(io.BytesIO(), dpi=30)
     assert axes[0].figure.get_suptitle() == "a title"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,11 @@ def test_files_keep_the_phases(tmp_path: Path) -> None:
     text = tiny.call("info", tmp_path / "state.nc").out
     assert "phases" in text
     assert "twist of 0.3" in text
+    pp.quench(pp.TFIM(sites=3, field=1.0), 0.5).save(tmp_path / "quench.nc")
+    text = tiny.call("info", tmp_path / "quench.nc").out
+    assert re.search(r"model +0 evolved by .* for the time 0.5\n", text)
+    assert re.search(r"energy +-2.0000000000\n", text)
+    assert "not an eigenstate" not in text
 
 
 def test_a_state_with_phases_is_no_reference_of_an_rbm() -> None:
@@ -239,6 +245,7 @@ def test_exact_evolution(model: Any, initial: str, time: float) -> None:
         start = np.kron(one, start)
     expected = expm(-1j * time * dense) @ start
     state = pp.quench(model, time, initial=initial)
+    assert state.energy == pytest.approx(np.vdot(start, dense @ start).real, abs=1e-12)
     assert abs(np.vdot(state.to_vector(), expected)) ** 2 == pytest.approx(1, abs=1e-12)
     found = evolution.evolve(h, start, time)
     np.testing.assert_allclose(found, expected, atol=1e-12)

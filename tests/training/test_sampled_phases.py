@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,6 +116,27 @@ def test_the_mean_of_the_last_states_counts_at_the_end(monkeypatch: pytest.Monke
     assert state.settled is state.rbm
     ended = replace(state, done=True)
     np.testing.assert_allclose(to_parameters(ended.settled), np.mean(visited, axis=0), rtol=1e-12)
+
+
+def test_a_training_that_no_step_improves_has_not_converged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rbm = random_phase_rbm(3, 2, 2, seed=1)
+    shots = drawn(random_phase_rbm(3, 2, 2, scale=2.0), 200)
+    first = begin(rbm, shots, terms_of(shots.by_basis()), 0.0, 1)
+    honest = natural_phase_mcmc.point_of
+
+    def worse(candidate: pp.PhaseRBM, *given: Any) -> Any:
+        found = honest(candidate, *given)
+        return found if candidate is rbm else found._replace(terms=found.terms - 100.0)
+
+    assert not step(first).done
+    monkeypatch.setattr(natural_phase_mcmc, "point_of", worse)
+    end = step(first)
+    assert end.done
+    assert end.stalled
+    fit = natural_phase_mcmc.fit_sampled(rbm, shots, first.data, 5, 0.0, 1)
+    assert not fit.done
 
 
 def test_the_step_is_that_of_the_exact_metric(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,9 +203,9 @@ def _import_text(numbers: Mapping[str, Any]) -> str:
     count = len(numbers["files"])
     dropped = ", ".join(f"{number} {reason}" for reason, number in numbers["dropped"].items())
     return (
-        f"{numbers['file']}: {numbers['shots']} shots of {numbers['sites']} sites from {count} "
-        f"{'file' if count == 1 else 'files'} of format {numbers['format']}; "
-        f"left out: {dropped or 'none'}; {numbers['bit_order']}"
+        f"{numbers['file']}: {counted(numbers['shots'], 'shot')} of "
+        f"{counted(numbers['sites'], 'site')} from {counted(count, 'file')} of format "
+        f"{numbers['format']}; left out: {dropped or 'none'}; {numbers['bit_order']}"
     )
 
 

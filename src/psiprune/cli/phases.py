@@ -181,7 +181,8 @@ def evaluate_phase_rbm(
     rows = [fit._asdict() for fit in fits]
     show(
         {"log_likelihood": mean, "shots": len(shots), "bases": rows},
-        f"log-likelihood {mean:.6g} nats per shot, {len(shots)} shots\n{table(BASES, rows)}",
+        f"log-likelihood {mean:.6g} nats per shot, {counted(len(shots), 'shot')}\n"
+        f"{table(BASES, rows)}",
         json,
     )
 
@@ -245,7 +246,9 @@ def _reference(state: Path, data: Shots) -> MPS:
 
     loaded = load_mps(state)
     if loaded.sites != data.sites:
-        raise InputError(f"{state}: has {loaded.sites} sites, but the shots have {data.sites}")
+        raise InputError(
+            f"{state}: has {counted(loaded.sites, 'site')}, but the shots have {data.sites}"
+        )
     return loaded
 
 
@@ -339,7 +342,9 @@ def prune_phase_rbm(
         for level in levels
     ]
     decay = float(levels[-1].rbm.provenance.get("fine_tuning_decay", 0.0))
-    text = f"{table(_LEVELS, numbers)}\n{out}: {len(levels)} levels by {pruning.criterion}"
+    text = (
+        f"{table(_LEVELS, numbers)}\n{out}: {counted(len(levels), 'level')} by {pruning.criterion}"
+    )
     if not no_fine_tune:
         text += f", weight decay {decay:g} nats per shot (of {', '.join(f'{x:g}' for x in decays)})"
     show({"folder": str(out), "weight_decay": decay, "levels": numbers}, text, json)

@@ -55,7 +55,8 @@ def reconstruct_command(
     Chooses the number of hidden units, prunes until the loss counts, tests the smallest RBM on
     shots used for nothing else, and writes report.html. Rerun the same command to resume.
     Shots in several bases give a state with phases, up to 16 sites: an RBM for the amplitudes and
-    one for the phases, pruned together.
+    one for the phases, pruned together. Then --scale-free, --links, --learning-rates, --measure,
+    --draws, --train and --fine-tune do not apply.
 
     Args:
         shots: file of shots, in any format that `psiprune import` reads

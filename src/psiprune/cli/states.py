@@ -121,7 +121,7 @@ def quench_command(
     with new_dataset(out):
         state = quench(chosen, time, initial=initial, max_bond=max_bond, step=step)
         state.save(out)
-    before, after = initial_energy(h, initial), state.expectation(h)
+    before, after = initial_energy(h, initial), state.energy
     numbers: dict[str, Any] = {
         "file": str(out),
         "sites": state.sites,

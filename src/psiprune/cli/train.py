@@ -287,8 +287,9 @@ def _check_needs(
     together = 1 if method.CONVERGES else max(1, folds)  # each keeps its Fisher matrix
     needs = needs._replace(seconds=needs.seconds * (1 + folds), memory=needs.memory * together)
     tell(
-        f"psiprune: note: {method.method} ({method.SUMMARY}); {len(data):,} shots x {data.sites} "
-        f"sites, {units:,} hidden units, {weights:,} weights; estimated {needs} on this machine"
+        f"psiprune: note: {method.method} ({method.SUMMARY}); {counted(len(data), 'shot', ',')} x "
+        f"{counted(data.sites, 'site')}, {counted(units, 'hidden unit', ',')}, "
+        f"{counted(weights, 'weight', ',')}; estimated {needs} on this machine"
     )
     parameters = weights + units + data.sites
     if few := few_shots(parameters, len(data)):

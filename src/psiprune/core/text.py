@@ -40,9 +40,9 @@ def shortened(value: object) -> str:
     return f"{text[:12]}..." if _SHA256.fullmatch(text) else text
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 round", "2 rounds"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, form: str = "") -> str:
+    """Return a number, in a format such as ",", with its noun: "1 round", "2 rounds"."""
+    return f"{number:{form}} {noun}{'' if number == 1 else 's'}"
 
 
 def line_width(most: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import counted
 
 LETTERS = "XYZ"
 #: Characters of the names of bases that a line lists.
@@ -42,7 +43,7 @@ class PauliBases:
             check_basis(name)
             if len(name) != len(names[0]):
                 raise InputError(
-                    f"basis: {name[:40]} has {len(name)} sites, but {names[0][:40]} has "
+                    f"basis: {name[:40]} has {counted(len(name), 'site')}, but {names[0][:40]} has "
                     f"{len(names[0])}; give a letter for each site"
                 )
         if len(set(names)) < len(names):

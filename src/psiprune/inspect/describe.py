@@ -13,6 +13,7 @@ import numpy as np
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
+from psiprune.core.text import counted
 from psiprune.core.validation import as_count
 from psiprune.data.basis_diagnostics import describe_bases
 from psiprune.data.diagnostics import DataWarning, describe_shots
@@ -111,12 +112,14 @@ def _describe_state(state: MPS, source: str) -> StateDescription:
 
 
 def _model_text(state: MPS) -> str:
+    if state.origin:
+        return state.origin
     match state.model:
         case TFIM(coupling=coupling, field=field):
             return f"transverse-field Ising chain, J = {coupling:g}, h = {field:g}"
         case Hamiltonian():
             return state.model.name or repr(state.model)
-    return state.origin or "unknown Hamiltonian"
+    return "unknown Hamiltonian"
 
 
 def _state_warnings(state: MPS) -> Iterator[DataWarning]:
@@ -213,8 +216,8 @@ def _rbm_warnings(rbm: RBMDescription) -> Iterator[DataWarning]:
     if shots is not None and shots < rbm.parameters:
         yield DataWarning(
             "few",
-            f"trained on {shots} shots but has {rbm.parameters} parameters; evaluate it on "
-            "held-out shots",
+            f"trained on {counted(shots, 'shot')} but has {rbm.parameters} parameters; "
+            "evaluate it on held-out shots",
         )
 
 

@@ -91,7 +91,7 @@ def _shots(shots: ShotsDescription) -> Rows:
     errors = f"errors up to {error:.1g}" if math.isfinite(error) else "errors unknown"
     yield f"<{shots.basis}> of a site", f"{_range(z, 'site')}, {errors}"
     yield "<|m|>", f"{shots.abs_magnetization:.5f}"
-    up, down = f"{shots.up} shots with more zeros", f"{shots.down} with more ones"
+    up, down = f"{counted(shots.up, 'shot')} with more zeros", f"{shots.down} with more ones"
     varying = shots.sites - len(shots.constant)
     among = f" among the {counted(varying, 'site')} that vary" if shots.constant else ""
     test = f"{up}, {down}{among} (p = {shots.z2_p_value:.2g})"
@@ -104,10 +104,11 @@ def _shots(shots: ShotsDescription) -> Rows:
         if other.sigmas:
             order = f"another order fits better by {other.sigmas:.1f} σ (p = {other.p_value:.1g})"
     yield "site order", order
+    verb = "equals" if repeats.observed[0] == 1 else "equal"
     yield (
         "repeats",
-        f"{repeats.observed[0]} shots equal the previous one, {repeats.expected[0]:.1f} expected "
-        f"by chance (p = {repeats.p_value[0]:.2g})",
+        f"{counted(repeats.observed[0], 'shot')} {verb} the previous one, "
+        f"{repeats.expected[0]:.1f} expected by chance (p = {repeats.p_value[0]:.2g})",
     )
     yield "memory", f"p = {shots.memory_p_value:.2g} over all sites"
     if shots.inefficiency > 1:
@@ -129,7 +130,7 @@ def _bases(shots: BasesDescription) -> Rows:
             text = " ".join(f"{mean:+.4f}" for mean in means)
         else:
             text = _range(means, "site")
-        yield f"  {shown}", f"{shots.shots_in[k]} shots, means {text}"
+        yield f"  {shown}", f"{counted(shots.shots_in[k], 'shot')}, means {text}"
     if len(shots.bases) > _MOST_BASES:
         yield "  ...", f"{len(shots.bases) - _MOST_BASES} more; --json lists all"
     for letter, means in zip(LETTERS, shots.by_letter, strict=True):
@@ -139,7 +140,7 @@ def _bases(shots: BasesDescription) -> Rows:
             yield (
                 f"<{letter}> of a site",
                 f"{means[low]:+.4f} (site {low}) to {means[high]:+.4f} (site {high}), measured at "
-                f"{len(known)} of {shots.sites} sites",
+                f"{len(known)} of {counted(shots.sites, 'site')}",
             )
     if shots.comparisons:
         yield (
@@ -150,9 +151,10 @@ def _bases(shots: BasesDescription) -> Rows:
     else:
         yield "same means", "cannot be tested: no two bases share a letter at a site"
     repeats = shots.order.repeats
+    verb = "equals" if repeats.observed[0] == 1 else "equal"
     yield (
         "repeats",
-        f"{repeats.observed[0]} shots equal the previous one in their basis, "
+        f"{counted(repeats.observed[0], 'shot')} {verb} the previous one in their basis, "
         f"{repeats.expected[0]:.1f} expected by chance (p = {repeats.p_value[0]:.2g})",
     )
     yield "memory", f"p = {shots.order.memory_p_value:.2g} over all sites"
@@ -190,7 +192,9 @@ def _state(state: StateDescription) -> Rows:
     yield "bond dimension", f"up to {bond}; {state.free_parameters} free parameters"
     energy, exact = (number(each, ".10f") for each in (state.energy, state.exact_energy))
     known = f"exact {exact}; " if math.isfinite(state.exact_energy) else ""
-    yield "energy", f"{energy}; {known}variance {number(state.energy_variance, '.1e')}"
+    variance = number(state.energy_variance, ".1e")
+    spread = f"; {known}variance {variance}" if math.isfinite(state.energy_variance) else ""
+    yield "energy", f"{energy}{spread}"
     yield "truncation", f"largest discarded weight {state.truncation_error:.1e}"
     z = state.magnetization
     rounded = bool(np.abs(z).max() < 1e-12)

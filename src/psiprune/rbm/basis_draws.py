@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_DRAW_UNITS
 from psiprune.core.random import Stream, derive_seed, generator_for
+from psiprune.core.text import counted
 from psiprune.rbm import gibbs
 from psiprune.rbm.model import RBM
 from psiprune.states.basis_rotation import check_few_rotated, letters_of, rotate
@@ -43,8 +44,8 @@ def draw_in_basis(
     letters = letters_of([basis])[0]
     if len(letters) != amplitude.visible:
         raise InputError(
-            f"basis: {basis[:40]} has {len(letters)} letters, but the state has "
-            f"{amplitude.visible} sites; give a letter for each site, site 0 first"
+            f"basis: {basis[:40]} has {counted(len(letters), 'letter')}, but the state has "
+            f"{counted(amplitude.visible, 'site')}; give a letter for each site, site 0 first"
         )
     check_few_rotated([basis], "basis")
     own = derive_seed(seed, Stream.PHASE_BASIS_DRAWS)

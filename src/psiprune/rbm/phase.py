@@ -16,6 +16,7 @@ from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
 from psiprune.core.random import Stream, generator_for
 from psiprune.core.repr import notebook_table
+from psiprune.core.text import counted
 from psiprune.core.validation import check_count, check_seed
 from psiprune.data.pauli_bases import check_basis
 from psiprune.io.netcdf import read_arrays, write_arrays
@@ -66,8 +67,8 @@ class PhaseRBM:
         """Check the sizes."""
         if self.amplitude.visible != self.phase.visible:
             raise InputError(
-                f"phase: must have the {self.amplitude.visible} sites of the amplitude RBM, found "
-                f"{self.phase.visible}"
+                f"phase: must have the {counted(self.amplitude.visible, 'site')} of the amplitude "
+                f"RBM, found {self.phase.visible}"
             )
         object.__setattr__(self, "provenance", dict(self.provenance))
 
@@ -87,8 +88,8 @@ class PhaseRBM:
         )
         head = "<tr><th></th><th>hidden units</th><th>weights</th></tr>"
         return (
-            f"<table><caption>State with phases of {self.visible} sites</caption>{head}{rows}"
-            "</table>"
+            f"<table><caption>State with phases of {counted(self.visible, 'site')}</caption>"
+            f"{head}{rows}</table>"
         )
 
     @property

@@ -21,7 +21,7 @@ from psiprune.io.toml import read_toml
 from psiprune.rbm.model import RBM
 from psiprune.rbm.serialization import load_rbm
 from psiprune.reconstruction.bases.files import KIND
-from psiprune.reconstruction.bases.result import load_bases
+from psiprune.reconstruction.bases.result import PhaseReconstruction, load_bases
 from psiprune.reconstruction.checks import make_checks
 from psiprune.reconstruction.command import Request, as_asked, reading_to_repeat
 from psiprune.reconstruction.dataset import levels_of
@@ -101,7 +101,7 @@ class Reconstruction(Reported):
 
 def load_reconstruction(
     folder: str | os.PathLike[str],
-) -> Reconstruction | Any:  # a PhaseReconstruction, which the types of arguments do not tell
+) -> Reconstruction | PhaseReconstruction:
     """Read a finished run of `reconstruct` from its folder.
 
     Returns:

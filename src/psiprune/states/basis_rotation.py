@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import counted
 from psiprune.data.pauli_bases import check_basis
 
 Complex128 = NDArray[np.complex128]
@@ -111,7 +112,8 @@ def expand(bits: NDArray[np.uint8], basis: str) -> tuple[NDArray[np.uint8], Comp
     letters = letters_of([basis])[0]
     if len(letters) != bits.shape[1]:
         raise InputError(
-            f"bases: {basis!r} has {len(letters)} letters, but the shots have {bits.shape[1]} sites"
+            f"bases: {basis!r} has {counted(len(letters), 'letter')}, but the shots have "
+            f"{counted(bits.shape[1], 'site')}"
         )
     sites = np.flatnonzero(letters != ord("Z"))
     if len(sites) > ROTATED_SITES:

@@ -12,7 +12,7 @@ from psiprune.data.formats.base import SourceFile, read_content
 from psiprune.data.formats.lines import numbered_lines
 from psiprune.data.pauli_bases import LETTERS, check_basis
 
-_NAMES = "random:K, nearest-pairs, all-pairs, letters such as ZZXY, or a file of a basis per line"
+_NAMES = "random:K, nearest-pairs, all-pairs, letters X, Y, Z such as ZZXY, or a file of them"
 
 
 def basis_set(entries: str | Sequence[str], sites: int, seed: int = 0) -> tuple[str, ...]:

@@ -53,6 +53,8 @@ def quench(
     and `step` then do not matter. Above, TeNPy's two-site TDVP evolves a matrix product state,
     whose energy must stay what it was and whose truncation must stay small.
 
+    The state keeps the Hamiltonian, of which it is no eigenstate, and its energy.
+
     Args:
         model: the Hamiltonian after the quench.
         time: t >= 0, in units of the inverse energies of the model.
@@ -84,7 +86,8 @@ def quench(
     else:
         state = _tdvp(h, letters, time, max_bond, step, progress)
     name = h.name or repr(h)
-    return replace(state, origin=f"{initial} evolved by {name} for the time {time:g}")
+    origin = f"{initial} evolved by {name} for the time {time:g}"
+    return replace(state, model=h, energy=state.expectation(h), origin=origin)
 
 
 def initial_energy(model: Hamiltonian, initial: str) -> float:

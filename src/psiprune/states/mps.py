@@ -62,9 +62,9 @@ class MPS:
         tensors: one array [left, physical, right] per site, right-canonical; outer bonds are 1.
             float64, or all complex128.
         energy: <H>, total, in the units of the model; NaN without a Hamiltonian.
-        energy_variance: <H^2> - <H>^2, in these units squared; NaN without a Hamiltonian.
+        energy_variance: <H^2> - <H>^2, in these units squared; NaN if it was not computed.
         truncation_error: the largest weight discarded at one bond when the state was made.
-        model: the Hamiltonian whose ground state this is, or None for any other state.
+        model: the Hamiltonian of `energy`, whose ground state this is unless it has an origin.
         origin: how another state was made, in words.
 
     Raises:

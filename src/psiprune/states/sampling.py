@@ -17,6 +17,7 @@ from psiprune.data.pauli_bases import PauliBases
 from psiprune.data.shots import Shots
 from psiprune.states.basis_rotation import MATRICES
 from psiprune.states.basis_sets import basis_set
+from psiprune.states.hamiltonian import Hamiltonian
 from psiprune.states.mps import CHUNK, MPS
 from psiprune.states.tensors import draw_bits, rotate_sites
 from psiprune.states.tfim import TFIM
@@ -67,14 +68,14 @@ def sample(
     bits = drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
     bits.setflags(write=False)
     provenance: dict[str, Any] = {"sampler": "mps", "seed": seed}
-    if isinstance(state.model, TFIM):
+    if state.origin:
+        provenance["state"] = state.origin
+    elif isinstance(state.model, TFIM):
         provenance["model"] = state.model.model_dump()
     elif state.model is not None:
         provenance["model"] = state.model.summary()
-        if state.model.positions is not None:
-            provenance["positions"] = [*map(list, state.model.positions)]
-    elif state.origin:
-        provenance["state"] = state.origin
+    if isinstance(state.model, Hamiltonian) and state.model.positions is not None:
+        provenance["positions"] = [*map(list, state.model.positions)]
     return Shots(
         bits,
         basis=PauliBases.of_groups(names, sizes),

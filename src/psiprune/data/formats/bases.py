@@ -152,8 +152,8 @@ def _read(file: SourceFile, sites: int, known: str) -> list[str]:
                 )
         if len(letters) != sites:
             raise InputError(
-                f"{file.path}: line {number} has bases for {len(letters)} sites, but the shots "
-                f"have {sites}"
+                f"{file.path}: line {number} has bases for {counted(len(letters), 'site')}, "
+                f"but the shots have {sites}"
             )
         names.append("".join(letters).replace("I", "Z"))
     return names

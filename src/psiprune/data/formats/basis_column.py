@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import counted
 from psiprune.data.formats.base import SourceFile
 from psiprune.data.formats.bases import ACCEPTED, CAPITALS
 from psiprune.data.formats.lines import numbered_lines
@@ -29,8 +30,9 @@ class SplitText(NamedTuple):
         for number, name in zip(self.lines, self.names, strict=True):
             if len(name) != sites:
                 raise InputError(
-                    f"{self.bits.path}: line {number} has a basis of {len(name)} letters, but "
-                    f"{sites} bits; give a letter for each bit"
+                    f"{self.bits.path}: line {number} has a basis of "
+                    f"{counted(len(name), 'letter')}, but {counted(sites, 'bit')}; "
+                    "give a letter for each bit"
                 )
         if shots != len(self.names):
             raise InputError(

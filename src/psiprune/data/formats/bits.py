@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.core.text import counted
 from psiprune.data.formats.base import Bits, brief
 
 #: Bits of one file, one byte each in memory: 1 GiB.
@@ -33,7 +34,7 @@ def as_table(data: Any, source: str) -> NDArray[Any]:
             f"{source}: shots must be a table [shot, site] of 2 dimensions, found {array.ndim}"
         )
     if array.size == 0:
-        shape = f"{array.shape[0]} shots of {array.shape[1]} sites"
+        shape = f"{counted(array.shape[0], 'shot')} of {counted(array.shape[1], 'site')}"
         raise InputError(f"{source}: holds no bits, found {shape}")
     if np.ma.is_masked(data):
         row, column = np.argwhere(np.ma.getmaskarray(data))[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 from psiprune.core.limits import PHASE_SITES
 from psiprune.core.memory import free_memory
+from psiprune.core.text import counted
 from psiprune.data.shots import Shots
 from psiprune.pruning.phases import DECAYS, FINE_TUNING
 from psiprune.pruning.search import expected_trials
@@ -104,8 +105,9 @@ def check_training(
 
     needs, (hidden, phase_hidden, *masks) = needs_for(units), units.of(training.sites)
     announce(
-        f"natural gradient in {len(training.bases)} bases; {len(training):,} shots x "
-        f"{training.sites} sites, hidden units {hidden} + {phase_hidden}, starts: {starts}; "
+        f"natural gradient in {len(training.bases)} bases; "
+        f"{counted(len(training), 'shot', ',')} x {counted(training.sites, 'site')}, "
+        f"hidden units {hidden} + {phase_hidden}, starts: {starts}; "
         f"estimated {needs} on this machine"
     )
     if limit == math.inf or needs.fit(limit):
@@ -147,8 +149,8 @@ def begin_bases(
     units = ", ".join(f"{hidden} + {phase_hidden}" for hidden, phase_hidden in sizes)
     announce(
         f"natural gradient in {len(training.bases)} bases; {len(training):,} training shots x "
-        f"{training.sites} sites, hidden units {units}, {settings.starts} starts each; estimated "
-        f"{needs} on this machine"
+        f"{counted(training.sites, 'site')}, hidden units {units}, "
+        f"{settings.starts} starts each; estimated {needs} on this machine"
     )
 
     def advice() -> Advice | None:
