@@ -118,6 +118,7 @@ def run_reconstruct(
             "hidden": architecture.hidden,
             "scale_free": int(architecture.scale_free),
             "links": architecture.links,
+            "global_units": architecture.global_units(data.sites),
             "method": str(training.method),
             "learning_rate": learning_rate_of(training),
             "methods": methods_attribute(
