@@ -163,3 +163,22 @@ def test_a_run_that_chooses_local_links(tmp_path: Path, width: int) -> None:
     before = {name: data for name, (data, _) in tiny.contents(run).items()}
     pp.reconstruct(shots, run, **GIVEN)
     assert {name: data for name, (data, _) in tiny.contents(run).items()} == before
+
+
+@pytest.mark.slow
+def test_a_run_tied_to_what_the_shots_support(tmp_path: Path) -> None:
+    model = pp.TFIM2D(length=3, width=3, field=3.04)
+    shots = pp.sample(pp.ground_state(model), 4_000, seed=1)
+    given = GIVEN | {name: GIVEN[name] | {"symmetry": "found"} for name in ("train", "fine_tune")}
+    run = tmp_path / "run"
+    found = pp.reconstruct(shots, run, **given)
+    assert found.dataset.attrs["symmetry"] == "flip-lattice"
+    for file in ("ensemble/seed-0.nc", "ensemble/seed-1.nc", "smallest.nc"):
+        assert pp.load_rbm(run / file).provenance["symmetry"] == "flip-lattice"
+    assert "symmetry flip-lattice: parameters are tied to it" in str(found)
+    assert str(found).count("symmetry=flip-lattice") == 2  # of both methods
+    assert "symmetry" not in str(pp.reconstruct(shots, tmp_path / "not-tied", **GIVEN))
+    before = {name: data for name, (data, _) in tiny.contents(run).items()}
+    (run / "reconstruct.nc").unlink()
+    pp.reconstruct(shots, run, **given)
+    assert {name: data for name, (data, _) in tiny.contents(run).items()} == before

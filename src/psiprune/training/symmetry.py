@@ -9,7 +9,7 @@ with the projector P. The gradient in it, P^T g, is that of data and model with 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -170,6 +170,27 @@ def free_parameters(mask: NDArray[np.bool_], symmetry: Symmetry | None) -> int:
     """Return the number of parameters that a training varies independently, the rank of P."""
     tie = projector(mask, symmetry)
     return int(mask.sum()) + sum(mask.shape) if tie is None else round(tie.trace())
+
+
+def trained_parameters(rbm: RBM, positions: ArrayLike | None) -> int:
+    """Return the number of parameters that the training of an RBM varied independently.
+
+    Those of hidden units without weights do not count. It is that of all parameters of the others
+    unless the training tied them, which the provenance of the RBM says.
+
+    Args:
+        rbm: with the provenance of its training.
+        positions: of the sites, [site, axis], where they are known.
+    """
+    name = rbm.provenance.get("symmetry")
+    if name not in get_args(SymmetryName):
+        return rbm.compact().number_of_parameters
+    symmetry = symmetry_named(cast(SymmetryName, name), positions)
+    tie = projector(rbm.mask, symmetry)
+    assert tie is not None
+    linked = rbm.mask.any(axis=1)
+    counts = np.concatenate([np.ones(rbm.number_of_weights + rbm.visible), linked])
+    return round(float(tie.diagonal() @ counts))
 
 
 def symmetry_of(method: Method, positions: ArrayLike | None) -> Symmetry | None:
