@@ -206,7 +206,7 @@ def symmetry_of(method: Method, positions: ArrayLike | None) -> Symmetry | None:
     name: SymmetryChoice | None = getattr(method, "symmetry", None)
     if name == "found":
         raise InputError(
-            "symmetry: 'found' works in train, and in pruning of an RBM trained so; name the "
+            "symmetry: 'found' works in train and reconstruct, and in pruning afterwards; name the "
             "symmetry: flip, mirror, flip-mirror, lattice or flip-lattice"
         )
     return symmetry_named(name, positions)
