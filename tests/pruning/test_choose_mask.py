@@ -75,6 +75,22 @@ def test_links_go_to_near_sites() -> None:
         assert found.mask.sum() == 8 + 4  # one link connects the pairs, with all its images
 
 
+def test_units_of_all_sites_are_tried_with_links() -> None:
+    """By default above 20 sites."""
+    bits = np.random.default_rng(3).integers(0, 2, (150, 21), dtype=np.uint8)
+    places = np.stack(np.divmod(np.arange(21), 7), axis=1)
+    given: dict[str, Any] = {"hidden": (2,), "links": (3,), "method": pp.CD(epochs=1)}
+    found = pp.choose_mask(bits, positions=places, **given)
+    assert (found.chosen.hidden, found.chosen.global_units) == (2, 2)
+    assert found.mask[2:].all()
+    np.testing.assert_array_equal(found.mask[:2], pp.nearest_mask(21, 2, links=3, positions=places))
+    without: tuple[dict[str, Any], ...] = ({"global_units": 0, "positions": places}, {})
+    for options in without:
+        assert pp.choose_mask(bits, **options, **given).mask.shape == (2, 21)
+    given["links"] = (21,)  # a dense RBM
+    assert pp.choose_mask(bits, positions=places, **given).mask.shape == (2, 21)
+
+
 def test_without_positions_links_follow_the_correlations(pairs: pp.Shots) -> None:
     found = pp.choose_mask(pairs.bits, hidden=(4,), links=(2,), method=METHOD)
     assert found.mask[[0, 1, 2, 3], [2, 3, 0, 1]].all()
@@ -86,7 +102,7 @@ def test_the_command(tmp_path: Path, pairs: pp.Shots) -> None:
     found = json_of(tiny.call(*command))
     expected = pp.choose_mask(pairs, hidden=(1,), links=(4,))
     np.testing.assert_array_equal(read_mask(out), expected.mask)
-    assert (found["hidden"], found["links"]) == (1, 4)
+    assert (found["hidden"], found["links"], found["global_units"]) == (1, 4, 0)
     assert [row["loss"] for row in found["candidates"]] == [
         each.loss for each in expected.candidates
     ]
@@ -99,6 +115,7 @@ def test_the_command(tmp_path: Path, pairs: pp.Shots) -> None:
         ({"held_out": 1.0}, ("held_out", "between 0 and 1", 1.0)),
         ({"links": (0,)}, ("links", 1, 0)),
         ({"links": ()}, ("hidden, links",)),
+        ({"global_units": 4}, ("global_units", 3, 4)),
     ],
 )
 def test_refusals(pairs: pp.Shots, given: dict[str, Any], states: tuple[Any, ...]) -> None:

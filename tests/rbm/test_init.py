@@ -56,6 +56,9 @@ def test_units_linked_to_all_sites_belong_to_none() -> None:
     np.testing.assert_allclose(rbm.weights[np.arange(5), np.arange(5)], 3 + 0.05 * np.diag(drawn))
     assert np.abs(noise.weights[5:] - rbm.weights[5:]).max() > 1  # a dense RBM has no such units
     check_biases(rbm)
+    few = local_rbm(SHOTS, 3, 0, mask[[2, 5, 6]])
+    np.testing.assert_allclose(few.weights[1:], 3 / 5 + 0.05 * drawn[1:3])
+    assert few.weights[0, 2] == pytest.approx(3 + 0.05 * drawn[0, 2])
 
 
 @pytest.mark.parametrize("initial", [local_rbm, coded_rbm])

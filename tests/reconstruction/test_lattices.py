@@ -47,10 +47,10 @@ def test_registers_with_positions_have_them_unless_hidden_is_given() -> None:
 
 def test_the_surgeon_can_prune_them() -> None:
     settings = ReconstructSettings(positions_sha256="0")
-    for sites in (36, 700, 869, 870, 1500):
+    for sites in (36, 700, 799, 800, 1500):
         for links in settings.links_for(sites):
-            assert sites * (links + 2) <= FISHER_PARAMETERS
-    assert [settings.links_for(sites)[-1:] for sites in (256, 869, 870)] == [(21,), (21,), (13,)]
+            assert sites * (links + 4) + 2 <= FISHER_PARAMETERS
+    assert [settings.links_for(sites)[-1:] for sites in (256, 799, 800)] == [(21,), (21,), (13,)]
 
 
 def test_two_fifths_are_far_links() -> None:
@@ -60,6 +60,27 @@ def test_two_fifths_are_far_links() -> None:
     near = np.linalg.norm(GRID[:, None] - GRID, axis=2) <= 1
     assert mask is not None
     assert (mask & ~near).any()
+
+
+def test_larger_registers_try_no_quarter_of_the_units() -> None:
+    settings = ReconstructSettings(positions_sha256="0")
+    assert settings.units_for(20) == (1, 5, 10, 20)
+    assert settings.units_for(36) == (1, 18, 36)
+    alone = ReconstructSettings(positions_sha256="0", links=())
+    assert alone.units_for(36) == ReconstructSettings().units_for(36) == (1, 9, 18, 36)
+
+
+def test_two_units_of_larger_registers_are_linked_to_all_sites() -> None:
+    places = pp.lattice_positions("square", 3, 7)
+    settings = ReconstructSettings(positions_sha256="0")
+    *_, one = settings.architectures(21)
+    assert one == Architecture(23, links=13)
+    mask = one.mask(21, places)
+    near = pp.nearest_mask(21, links=8, far=5, positions=places, global_units=2)
+    np.testing.assert_array_equal(mask, near)
+    assert [Architecture(n, links=5).global_units(21) for n in (1, 2, 3, 5)] == [0, 0, 1, 2]
+    assert one.which(21) == " with 13 links each, 2 of them with all"
+    assert Architecture(23).global_units(21) == one.global_units(20) == 0
 
 
 def test_fewer_units_follow_until_they_are_not_chosen() -> None:
@@ -141,4 +162,23 @@ def test_a_run_that_chooses_local_links(tmp_path: Path, width: int) -> None:
     assert found.estimate["links"] == [5]
     before = {name: data for name, (data, _) in tiny.contents(run).items()}
     pp.reconstruct(shots, run, **GIVEN)
+    assert {name: data for name, (data, _) in tiny.contents(run).items()} == before
+
+
+@pytest.mark.slow
+def test_a_run_tied_to_what_the_shots_support(tmp_path: Path) -> None:
+    model = pp.TFIM2D(length=3, width=3, field=3.04)
+    shots = pp.sample(pp.ground_state(model), 4_000, seed=1)
+    given = GIVEN | {name: GIVEN[name] | {"symmetry": "found"} for name in ("train", "fine_tune")}
+    run = tmp_path / "run"
+    found = pp.reconstruct(shots, run, **given)
+    assert found.dataset.attrs["symmetry"] == "flip-lattice"
+    for file in ("ensemble/seed-0.nc", "ensemble/seed-1.nc", "smallest.nc"):
+        assert pp.load_rbm(run / file).provenance["symmetry"] == "flip-lattice"
+    assert "symmetry flip-lattice: parameters are tied to it" in str(found)
+    assert str(found).count("symmetry=flip-lattice") == 2  # of both methods
+    assert "symmetry" not in str(pp.reconstruct(shots, tmp_path / "not-tied", **GIVEN))
+    before = {name: data for name, (data, _) in tiny.contents(run).items()}
+    (run / "reconstruct.nc").unlink()
+    pp.reconstruct(shots, run, **given)
     assert {name: data for name, (data, _) in tiny.contents(run).items()} == before

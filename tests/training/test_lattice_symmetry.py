@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,7 @@ from psiprune.training.symmetry import (
     projector,
     symmetry_named,
     tied,
+    trained_parameters,
 )
 from refusals import refuses
 
@@ -225,3 +227,19 @@ def test_without_units_on_all_sites_or_positions_no_lattice_is_found() -> None:
     mask = np.ones((9, 9), bool)
     mask[1, 0] = mask[7, 8] = False  # only the mirror is left
     assert pp.find_symmetry(shots, mask=mask) == "flip-mirror"
+
+
+def test_tied_parameters_count_once() -> None:
+    """As P of the units that have weights has its rank; the provenance says what ties them."""
+    symmetry = symmetry_on("3x3", "flip-lattice")
+    mask = pp.nearest_mask(9, links=5, positions=places("3x3"), global_units=1)
+    rbm = random_rbm(9, 10, 0).with_mask(mask)
+    assert trained_parameters(rbm, places("3x3")) == rbm.number_of_parameters
+    rbm = replace(rbm, provenance={"symmetry": "flip-lattice"})
+    assert trained_parameters(rbm, places("3x3")) == free_parameters(mask, symmetry)
+    lattice = replace(rbm, provenance={"symmetry": "lattice"})
+    last = np.arange(10) < 9
+    fewer = replace(lattice.with_mask(mask & last[:, None]), provenance=lattice.provenance)
+    # A weight of each kind of site, corner, edge and middle, and a bias are gone.
+    expected = trained_parameters(lattice, places("3x3")) - 4
+    assert trained_parameters(fewer, places("3x3")) == expected

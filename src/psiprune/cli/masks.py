@@ -247,6 +247,7 @@ def choose_command(
     links: Annotated[
         tuple[Int, ...], Parameter(help="numbers of links of each hidden unit to try")
     ] = (5, 9, 13, 21),
+    global_units: Int | None = None,
     positions: Positions = None,
     held_out: float = 0.2,
     seed: Seed = 0,
@@ -260,6 +261,8 @@ def choose_command(
 
     Args:
         shots: file of the shots
+        global_units: number of further hidden units that are connected to all sites (default: 2
+            for positions of more than 20 sites, else none)
         held_out: fraction of the shots that is not used for training
     """
     from psiprune.data.read_shots import read_shots
@@ -273,22 +276,25 @@ def choose_command(
         read_shots(shots),
         hidden=hidden or None,
         links=links,
+        global_units=global_units,
         positions=None if positions is None else _positions(positions),
         held_out=held_out,
         seed=seed,
     )
     with new_file(out):
         write_mask(found.mask, out)
-    names = ("hidden", "links", "weights", "loss", "error")
+    names = ("hidden", "links", "global_units", "weights", "loss", "error")
     rows = [{name: getattr(each, name) for name in names} for each in found.candidates]
-    columns = tuple((name, name, "d") for name in names[:3])
+    shown = [name for name in names[:4] if name != "global_units" or any(r[name] for r in rows)]
+    columns = tuple((name.removesuffix("_units"), name, "d") for name in shown)
     losses = (("loss (nat/shot)", "loss", ".5f"), ("error", "error", ".5f"))
     chosen = found.chosen
+    further = chosen.global_units and f" and {chosen.global_units} with all sites"
     show(
         {"file": str(out), **{name: getattr(chosen, name) for name in names}, "candidates": rows},
         f"{table((*columns, *losses), rows, keys=2)}\n"
-        f"{out}: {counted(chosen.hidden, 'hidden unit')} with {counted(chosen.links, 'link')}, "
-        f"{counted(chosen.weights, 'weight')}",
+        f"{out}: {counted(chosen.hidden, 'hidden unit')} with {counted(chosen.links, 'link')}"
+        f"{further or ''}, {counted(chosen.weights, 'weight')}",
         json,
         _train_with(out),
     )

@@ -18,7 +18,7 @@ from psiprune.core.validation import check_count, check_number, check_seed
 from psiprune.data.shots import Shots, ShotsLike, as_shots
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
-from psiprune.pruning.settings import LINKS
+from psiprune.pruning.settings import LINKS, global_units_for
 from psiprune.rbm.masks import Mask
 from psiprune.rbm.model import RBM
 from psiprune.rbm.near_masks import correlation_mask, nearest_mask
@@ -34,6 +34,7 @@ class MaskCandidate(NamedTuple):
 
     Attributes:
         hidden, links: number of hidden units, and of near sites of each.
+        global_units: number of further hidden units that are linked to all sites.
         weights: number of weights.
         loss, error: mean log-likelihood per shot below the best candidate in nats, on shots that it
             was not trained on, and its standard error; 0 for the best.
@@ -42,6 +43,7 @@ class MaskCandidate(NamedTuple):
 
     hidden: int
     links: int
+    global_units: int
     weights: int
     loss: float
     error: float
@@ -67,6 +69,7 @@ def choose_mask(
     *,
     hidden: Sequence[int] | None = None,
     links: Sequence[int] = LINKS,
+    global_units: int | None = None,
     positions: ArrayLike | None = None,
     held_out: float = 0.2,
     seed: int = 0,
@@ -84,6 +87,8 @@ def choose_mask(
         shots: measured shots, in random order or not.
         hidden: numbers of hidden units (default: N/2 and N).
         links: numbers of links of each unit; those above N count as N, a dense RBM.
+        global_units: number of further units that are linked to all sites, beside those with links
+            to near sites (default: 2 for positions of more than 20 sites, else none).
         positions: of the sites, [site, axis] (default: those of the shots). Links go to the nearest
             sites, or without positions to those of the strongest correlations in the training part.
         held_out: fraction of the shots, drawn at random, that is not used for training.
@@ -105,6 +110,9 @@ def choose_mask(
         )
     testing, training = data.take(order[:held]), data.take(order[held:])
     places = data.positions if positions is None else positions
+    if global_units is None:
+        global_units = 0 if places is None else global_units_for(data.sites)
+    check_count("global_units", global_units, 0, data.sites - 1)
     units = (max(1, data.sites // 2), data.sites) if hidden is None else hidden
     numbers = sorted({min(check_count("links", each, 1), data.sites) for each in links})
     if not units or not numbers:
@@ -113,30 +121,32 @@ def choose_mask(
     with progress_bar(None, "choosing the mask", "epochs", progress):
         for number in sorted(set(units)):
             for each in numbers:
-                mask = _mask(training, number, each, seed, places)
-                rbm = train(training, hidden=number, mask=mask, seed=seed, method=method)
-                tried.append((number, each, rbm))
+                mask = _mask(training, number, each, global_units, seed, places)
+                rbm = train(training, hidden=len(mask), mask=mask, seed=seed, method=method)
+                tried.append(((number, each, len(mask) - number), rbm))
                 score, error = _score(rbm, training, testing, seed)
                 scores.append(score)
                 errors.append(error)
-    sizes = [rbm.compact().number_of_parameters for _, _, rbm in tried]
+    sizes = [rbm.compact().number_of_parameters for _, rbm in tried]
     choice = choose(np.array(scores), np.array(errors), sizes)
     candidates = tuple(
-        MaskCandidate(number, each, rbm.number_of_weights, float(loss), float(error), rbm)
-        for (number, each, rbm), loss, error in zip(
-            tried, choice.losses, choice.errors, strict=True
-        )
+        MaskCandidate(*which, rbm.number_of_weights, float(loss), float(error), rbm)
+        for (which, rbm), loss, error in zip(tried, choice.losses, choice.errors, strict=True)
     )
     chosen = candidates[choice.chosen]
     return MaskChoice(chosen.rbm.mask, chosen, candidates)
 
 
-def _mask(training: Shots, hidden: int, links: int, seed: int, positions: Any) -> Mask:
+def _mask(
+    training: Shots, hidden: int, links: int, global_units: int, seed: int, positions: Any
+) -> Mask:
     if links == training.sites:
         return np.ones((hidden, links), bool)
     if positions is None:
-        return correlation_mask(training, hidden, links=links)
-    return nearest_mask(training.sites, hidden, links=links, seed=seed, positions=positions)
+        near = correlation_mask(training, hidden, links=links)
+    else:
+        near = nearest_mask(training.sites, hidden, links=links, seed=seed, positions=positions)
+    return np.concatenate([near, np.ones((global_units, training.sites), bool)])
 
 
 def _score(

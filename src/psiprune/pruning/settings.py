@@ -8,12 +8,23 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from psiprune.core.exceptions import InputError
-from psiprune.core.limits import MOST_LEVELS
+from psiprune.core.limits import EXACT_SITES, MOST_LEVELS
 from psiprune.core.settings import Levels, Settings
 
 #: Numbers of links of a hidden unit to try: on a square lattice a site and its shells.
 LINKS = (5, 9, 13, 21)
+#: Units linked to all sites that carry an order of the whole register, beside those with links.
+_GLOBAL_UNITS = 2
 Criterion = Literal["magnitude", "magnitude-by-unit", "random", "damage", "surgeon"]
+
+
+def global_units_for(sites: int) -> int:
+    """Return how many units of all sites go with near links: none on small registers.
+
+    Up to 20 sites a unit with some links sees much of the register anyway, and few shots support
+    fewer weights (docs/lattice.md).
+    """
+    return _GLOBAL_UNITS if sites > EXACT_SITES else 0
 
 
 class PruneSettings(Settings):

@@ -46,8 +46,9 @@ def local_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
     b_i = logit <v_i> - sum_j W_ji / 2. With many sites, maximum-likelihood training reaches a much
     lower KL from here than from random weights (docs/training.md).
 
-    With N_h = m N + k, where the mask links the last k < N units to all sites but not all others
-    (`nearest_mask`), these belong to no site: they do not count in N_h, and their rho_ji is 1 / N.
+    Where the mask links the last units to all sites but not all others (`nearest_mask`), these
+    belong to no site: they do not count in N_h, and their rho_ji is 1 / N. Of N units or more they
+    are those beyond a multiple of N.
 
     Raises:
         InputError: no hidden unit or too many, or the mask has another shape.
@@ -95,11 +96,15 @@ def coded_rbm(shots: Shots, hidden: int, seed: int, mask: NDArray[np.bool_] | No
 
 def _global_units(mask: NDArray[np.bool_] | None, hidden: int, sites: int) -> int:
     """Return how many units belong to no site; see `local_rbm`."""
-    further = hidden % sites
-    if mask is None or not further or hidden < sites or np.shape(mask) != (hidden, sites):
+    if mask is None or np.shape(mask) != (hidden, sites):
         return 0
-    table = np.asarray(mask)
-    return further if table[-further:].all() and not table.all() else 0
+    others = np.flatnonzero(~np.asarray(mask).all(axis=1))
+    if not others.size:
+        return 0
+    last = hidden - 1 - int(others[-1])
+    if hidden < sites:
+        return last
+    return hidden % sites if hidden % sites <= last else 0
 
 
 def check_hidden(visible: int, hidden: int) -> int:

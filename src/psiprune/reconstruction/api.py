@@ -81,7 +81,7 @@ def reconstruct(
             `psiprune.reconstruction.bases.settings.BasesSettings`. The arguments below change
             single ones; None leaves a setting as it is.
         hidden: numbers of hidden units to choose from, each linked to all sites; by default 1, N/4,
-            N/2 and N.
+            N/2 and N, without N/4 above 20 sites with positions.
         phase_hidden: hidden units of the phases, for shots in several bases; by default twice
             those of the amplitudes.
         starts: independent fits of each size, for shots in several bases; by default 4.
@@ -89,8 +89,8 @@ def reconstruct(
             `scale_free_mask` where sites have positions; by default N/2 and N above 20 sites, N
             with positions, and none where `hidden` is given.
         links: numbers of links of each of N hidden units to choose from, to near and some far
-            sites; by default 5, 9, 13 and 21 where the shots have positions, and none where
-            `hidden` is given.
+            sites, above 20 sites beside 2 units linked to all; by default 5, 9, 13 and 21 where the
+            shots have positions, and none where `hidden` is given.
         learning_rates: rates that cd and pcd choose from.
         held_out: share of the shots kept out of training.
         measure: what ends the pruning.

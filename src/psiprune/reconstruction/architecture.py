@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from psiprune.pruning.settings import global_units_for
 from psiprune.training.method import Method
 from psiprune.training.methods import MethodBySize
 
@@ -21,7 +22,7 @@ class Architecture(NamedTuple):
     """Hidden units and links of an RBM.
 
     Attributes:
-        hidden: number of hidden units.
+        hidden: number of hidden units, with links those of all sites among them.
         scale_free: whether they have the links of `scale_free_mask`.
         links: sites of each unit by `nearest_mask`, two fifths of them far ones; 0 for all sites.
     """
@@ -40,14 +41,19 @@ class Architecture(NamedTuple):
         if not self.links:
             return None
         far = round(FAR * self.links)
-        near = self.links - far
-        return nearest_mask(sites, self.hidden, links=near, far=far, positions=positions)
+        wide = self.global_units(sites)
+        make = partial(nearest_mask, links=self.links - far, far=far, positions=positions)
+        return make(sites, self.hidden - wide, global_units=wide)
 
-    @property
-    def which(self) -> str:
+    def global_units(self, sites: int) -> int:
+        """Return how many of the hidden units are linked to all sites, beside those with links."""
+        return min(global_units_for(sites), (self.hidden - 1) // 2) if self.links else 0
+
+    def which(self, sites: int) -> str:
         """Its kind of links in words, with a space before; "" for all."""
         if self.links:
-            return f" with {self.links} links each"
+            wide = self.global_units(sites)
+            return f" with {self.links} links each{f', {wide} of them with all' if wide else ''}"
         return " with scale-free links" if self.scale_free else ""
 
     def size(self, sites: int, shots: int, readout: bool = False) -> Size:

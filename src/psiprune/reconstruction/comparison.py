@@ -49,6 +49,7 @@ from psiprune.reconstruction.dataset import (
 )
 from psiprune.reconstruction.inputs import Run
 from psiprune.reconstruction.rates import rates_sensitivity
+from psiprune.training.symmetry import trained_parameters
 from psiprune.training.train import Callback
 
 
@@ -196,12 +197,13 @@ def _search_losses(run: Run, parent: RBM) -> Callable[[RBM], Losses]:
     (Akaike 1974). Together they resolve smaller losses than the validation shots alone.
     """
     training, losses = run.split.training, _losses(run, parent, run.split.not_test)
-    of_parent = parent.compact().number_of_parameters
+    places = run.shots.positions
+    of_parent = trained_parameters(parent, places)
 
     def corrected(rbm: RBM) -> Losses:
         found = losses(rbm)
         values = found.values.copy()
-        gain = (rbm.compact().number_of_parameters - of_parent) / run.independent(training)
+        gain = (trained_parameters(rbm, places) - of_parent) / run.independent(training)
         values[: len(training)] += gain
         return found._replace(values=values)
 

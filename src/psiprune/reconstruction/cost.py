@@ -163,7 +163,7 @@ def check_prunable(settings: ReconstructSettings, sites: int) -> None:
     if settings.prune.criterion == "surgeon" and parameters > FISHER_PARAMETERS:
         raise InputError(
             f"prune.criterion: 'surgeon' supports at most {FISHER_PARAMETERS:,} parameters, but "
-            f"{sites} sites and {largest.hidden:,} hidden units{largest.which} have "
+            f"{sites} sites and {largest.hidden:,} hidden units{largest.which(sites)} have "
             f"{parameters:,}; choose magnitude"
         )
 

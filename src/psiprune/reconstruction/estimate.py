@@ -12,6 +12,7 @@ from typing import Any
 from psiprune.core.exceptions import InputError
 from psiprune.data.shots import Shots
 from psiprune.io.netcdf import write_bytes
+from psiprune.pruning.settings import global_units_for
 from psiprune.rbm.init import check_hidden
 from psiprune.reconstruction.architecture import Model
 from psiprune.reconstruction.cost import bytes_needed, check_prunable, work_left
@@ -42,6 +43,7 @@ class Estimate:
         hidden: numbers of hidden units to try.
         scale_free: those to try with scale-free links.
         links: numbers of links of each of N hidden units to try.
+        global_units: number of units of all sites that go with links.
         trainings: candidates and replicas of the chosen one.
         pruning_steps: RBMs that the search is expected to prune and fine-tune.
         parameters: of the largest RBM.
@@ -57,6 +59,7 @@ class Estimate:
     hidden: tuple[int, ...]
     scale_free: tuple[int, ...]
     links: tuple[int, ...]
+    global_units: int
     trainings: int
     pruning_steps: int
     parameters: int
@@ -78,6 +81,8 @@ class Estimate:
             units += f" and {', '.join(map(str, self.scale_free))} with scale-free links"
         if self.links:
             units += f", and {self.sites} with {', '.join(map(str, self.links))} links each"
+            if self.global_units:
+                units += f" beside {self.global_units} of all sites"
         return (
             f"{' and '.join(self.methods)}; {self.shots:,} shots x {self.sites} "
             f"site{'s' * (self.sites != 1)}, hidden units {units}; up to {self.trainings} "
@@ -136,6 +141,7 @@ class Estimator:
             hidden=settings.units_for(sites),
             scale_free=settings.scale_free_for(sites),
             links=settings.links_for(sites),
+            global_units=global_units_for(sites),
             trainings=sum(map(len, work.stages)),
             pruning_steps=work.steps,
             parameters=max(size.parameters for size in sizes),

@@ -34,6 +34,7 @@ from psiprune.reconstruction.architecture import Architecture, Model, learning_r
 from psiprune.reconstruction.dataset import Candidate
 from psiprune.reconstruction.inputs import Run
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
+from psiprune.training.symmetry import trained_parameters, with_symmetry_of
 from psiprune.training.train import Callback, train
 
 
@@ -94,11 +95,12 @@ def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float, int]:
     The training shots give parameters / shots more than fresh ones would, on average, which is
     subtracted (Akaike 1974). There are several times as many as validation shots, so models are
     told apart that the validation shots alone cannot tell apart. The error is that of log Z, and of
-    the annealing of records. The size is the number of parameters.
+    the annealing of records. The size is the number of parameters, tied ones counted once.
     """
     stored = read_dataset(item.file, "rbm")
     rbm, split = rbm_from_dataset(stored, item.file), run.split
-    optimism = rbm.compact().number_of_parameters / run.independent(split.training)
+    parameters = trained_parameters(rbm, run.shots.positions)
+    optimism = parameters / run.independent(split.training)
     log_z = LogPartition(
         float(stored["log_partition"]), float(stored["log_partition_error"]), "", None, {}
     )
@@ -107,7 +109,7 @@ def _score(run: Run, item: Candidate) -> tuple[NDArray[np.float64], float, int]:
         for part in (split.training, split.validation)
     )
     values = np.concatenate([training.values - optimism, validation.values])
-    return values, math.hypot(training.error, training.bias), rbm.number_of_parameters
+    return values, math.hypot(training.error, training.bias), parameters
 
 
 def _between(run: Run, tried: Collection[Architecture], chosen: Model) -> list[Model]:
@@ -174,8 +176,11 @@ def train_ensemble(run: Run, chosen: Candidate) -> list[RBM]:
         write_dataset(files[0], read_dataset(chosen.file, "rbm"), "rbm")
     rbm = rbm_from_dataset(read_dataset(files[0], "rbm"), files[0])
 
+    training = with_symmetry_of(chosen.model.training, rbm)
+    model = chosen.model._replace(training=training)
+
     def work(k: int, tick: Callback) -> RBM:
-        item = chosen._replace(file=files[k])
+        item = chosen._replace(file=files[k], model=model)
         failed = _train(run, item, run.seeds[k], tick, lambda: _replica(run, rbm, run.seeds[k]))
         if failed is not None:
             raise failed

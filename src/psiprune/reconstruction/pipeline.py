@@ -35,6 +35,7 @@ from psiprune.reconstruction.inputs import (
 )
 from psiprune.reconstruction.models import choose_model, train_ensemble
 from psiprune.reconstruction.settings import ReconstructSettings
+from psiprune.training.symmetry import with_symmetry_of
 
 
 def run_reconstruct(
@@ -118,12 +119,17 @@ def run_reconstruct(
             "hidden": architecture.hidden,
             "scale_free": int(architecture.scale_free),
             "links": architecture.links,
+            "global_units": architecture.global_units(data.sites),
             "method": str(training.method),
             "learning_rate": learning_rate_of(training),
             "methods": methods_attribute(
-                train=training,
-                fine_tune=architecture.method(settings.fine_tune, data.sites, settings.readout),
+                train=with_symmetry_of(training, members[0]),
+                fine_tune=with_symmetry_of(
+                    architecture.method(settings.fine_tune, data.sites, settings.readout),
+                    members[0],
+                ),
             ),
+            "symmetry": str(members[0].provenance.get("symmetry") or ""),
             "criterion": settings.prune.criterion,
             "dense_weights": members[0].number_of_weights,
             "dense_parameters": members[0].compact().number_of_parameters,

@@ -290,8 +290,12 @@ def _about_choice(of: Named) -> Sentence:
 
 def _links(of: Named) -> Sentence | str:
     """Phrase which links the hidden units of the chosen model have; nothing for all."""
-    if of.data.attrs["links"]:
-        return say(" with {links} links each", links=attribute(of, "links"))
+    attrs = of.data.attrs
+    if attrs["links"]:
+        # Results of earlier versions have no units of all sites.
+        further = ", {wide} of them with all" if attrs.get("global_units") else ""
+        wide = {"wide": attribute(of, "global_units")} if further else {}
+        return say(f" with {{links}} links each{further}", links=attribute(of, "links"), **wide)
     return " with scale-free links" if of.data.attrs["scale_free"] else ""
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat, field_validator
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES, FISHER_PARAMETERS, MOST_SEEDS
 from psiprune.core.settings import Seed, Settings
-from psiprune.pruning.settings import LINKS, SearchSettings
+from psiprune.pruning.settings import LINKS, SearchSettings, global_units_for
 from psiprune.reconstruction.architecture import Architecture, Model
 from psiprune.training.contrastive_divergence import ContrastiveDivergence
 from psiprune.training.methods import (
@@ -43,7 +43,7 @@ class ReconstructSettings(Settings):
         default=None,
         min_length=1,
         description="numbers of hidden units to try, and to search between; a single number fixes "
-        "it (default: 1, N/4, N/2 and N)",
+        "it (default: 1, N/4, N/2 and N; without N/4 above 20 sites with positions)",
     )
     scale_free: tuple[Annotated[int, Field(ge=1, le=FISHER_PARAMETERS)], ...] | None = Field(
         default=None,
@@ -54,8 +54,9 @@ class ReconstructSettings(Settings):
     links: tuple[Annotated[int, Field(ge=1, le=FISHER_PARAMETERS)], ...] | None = Field(
         default=None,
         description="numbers of links of each hidden unit of further RBMs to try, with N units or "
-        "fewer, three fifths of the links to the nearest sites and the others to far ones; without "
-        f"numbers none (default: {', '.join(map(str, LINKS))} where the shots have positions, none "
+        "fewer, three fifths of the links to the nearest sites and the others to far ones, and "
+        f"above {EXACT_SITES} sites with 2 more units linked to all sites; without numbers none "
+        f"(default: {', '.join(map(str, LINKS))} where the shots have positions, none "
         "if hidden is given); N or more links are those of a dense RBM, and left out",
     )
     learning_rates: tuple[PositiveFloat, ...] | None = Field(
@@ -179,6 +180,8 @@ class ReconstructSettings(Settings):
         if self.hidden is not None:
             return tuple(sorted(self.hidden))
         sizes: tuple[int, ...] = (1, max(1, sites // 4), max(1, sites // 2), sites)
+        if self.positions_sha256 and sites > EXACT_SITES and self.links_for(sites):
+            sizes = (1, *sizes[2:])  # sums over N/4 units take as long as all trainings with links
         if self.prune.criterion == "surgeon":
             most = max(1, (FISHER_PARAMETERS + 1) // (sites + 1) - 1)
             sizes = tuple(min(size, most) for size in sizes)
@@ -203,8 +206,9 @@ class ReconstructSettings(Settings):
             return tuple(sorted(links for links in self.links if links < sites))
         if self.hidden is not None or self.positions_sha256 is None:
             return ()
-        most = min(sites - 1, FISHER_PARAMETERS // sites - 2)  # beside two biases
-        return tuple(links for links in LINKS if links <= most)
+        wide = global_units_for(sites)  # each has a bias and a weight to every site
+        most = (FISHER_PARAMETERS - wide) // sites - wide - 2  # beside two biases
+        return tuple(links for links in LINKS if links <= min(sites - 1, most))
 
     def between(self, tried: Collection[Architecture], chosen: Architecture) -> Architecture | None:
         """Return the next number of hidden units to try, below the chosen one, with such links.
@@ -289,5 +293,8 @@ class ReconstructSettings(Settings):
         return [
             *(Architecture(hidden) for hidden in self.units_for(sites)),
             *(Architecture(hidden, scale_free=True) for hidden in self.scale_free_for(sites)),
-            *(Architecture(sites, links=links) for links in self.links_for(sites)),
+            *(
+                Architecture(sites + global_units_for(sites), links=links)
+                for links in self.links_for(sites)
+            ),
         ]

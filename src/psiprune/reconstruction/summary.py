@@ -255,6 +255,11 @@ def _assumptions(of: Named) -> list[Sentence]:
         found.append(say("{sentence}", sentence=str(note.item())))
     if of.data.attrs["order_assumption"]:
         found.append(say("{sentence}", sentence=of.data.attrs["order_assumption"]))
+    if name := of.data.attrs.get("symmetry"):  # results of earlier versions do not say it
+        tied = (
+            f"symmetry {name}: parameters are tied to it, the state may break it by less than the"
+        )
+        found.append(say("{sentence}", sentence=f"{tied} shots show"))
     if of.data.attrs["constant_sites"]:
         constant = plural(attribute(of, "constant_sites"), "site")
         found.append(

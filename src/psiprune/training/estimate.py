@@ -219,7 +219,8 @@ def _steps(method: Method, shots: Shots, size: Size, most: int) -> int:
     part = Shots(bits, source="probe", readout=readout)
     symmetry: str | None = getattr(method, "symmetry", None)
     if symmetry is not None:  # all take the same time, and some sites alone have no lattice
-        method = method.model_copy(update={"symmetry": symmetry.replace("lattice", "mirror")})
+        name = "flip-mirror" if symmetry == "found" else symmetry.replace("lattice", "mirror")
+        method = method.model_copy(update={"symmetry": name})
     state = method.init(initial_rbm(size.sites, size.hidden, 0), part, 0)
     for step in range(min(most, method.epochs)):
         try:

@@ -9,7 +9,7 @@ with the projector P. The gradient in it, P^T g, is that of data and model with 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -172,6 +172,27 @@ def free_parameters(mask: NDArray[np.bool_], symmetry: Symmetry | None) -> int:
     return int(mask.sum()) + sum(mask.shape) if tie is None else round(tie.trace())
 
 
+def trained_parameters(rbm: RBM, positions: ArrayLike | None) -> int:
+    """Return the number of parameters that the training of an RBM varied independently.
+
+    Those of hidden units without weights do not count. It is that of all parameters of the others
+    unless the training tied them, which the provenance of the RBM says.
+
+    Args:
+        rbm: with the provenance of its training.
+        positions: of the sites, [site, axis], where they are known.
+    """
+    name = rbm.provenance.get("symmetry")
+    if name not in get_args(SymmetryName):
+        return rbm.compact().number_of_parameters
+    symmetry = symmetry_named(cast(SymmetryName, name), positions)
+    tie = projector(rbm.mask, symmetry)
+    assert tie is not None
+    linked = rbm.mask.any(axis=1)
+    counts = np.concatenate([np.ones(rbm.number_of_weights + rbm.visible), linked])
+    return round(float(tie.diagonal() @ counts))
+
+
 def symmetry_of(method: Method, positions: ArrayLike | None) -> Symmetry | None:
     """Return the symmetry to which a method ties parameters; None for one without the field.
 
@@ -185,7 +206,7 @@ def symmetry_of(method: Method, positions: ArrayLike | None) -> Symmetry | None:
     name: SymmetryChoice | None = getattr(method, "symmetry", None)
     if name == "found":
         raise InputError(
-            "symmetry: 'found' works in train, and in pruning of an RBM trained so; name the "
+            "symmetry: 'found' works in train and reconstruct, and in pruning afterwards; name the "
             "symmetry: flip, mirror, flip-mirror, lattice or flip-lattice"
         )
     return symmetry_named(name, positions)
