@@ -54,15 +54,3 @@ def test_units_move_with_their_sites() -> None:
     assert unit_images(sites, 3).tolist() == [[0, 1, 2], [2, 1, 0]]
     assert unit_images(sites, 6)[1].tolist() == [4, 5, 2, 3, 0, 1]
     assert unit_images(sites, 5)[1].tolist() == [2, 1, 0, 3, 4]  # two of no site
-    assert unit_images(sites, 2).tolist() == [[0, 1], [1, 0]]  # fewer than sites
-
-
-def test_fewer_units_than_sites_move_as_the_isometries_do() -> None:
-    sites = isometries(pp.lattice_positions("square", 5, 5))
-    units = unit_images(sites, 16)
-    assert all(sorted(image) == list(range(16)) for image in units.tolist())
-    assert not (units[1:] == units[0]).any()
-    for one, unit in zip(sites, units, strict=True):
-        for other, of_other in zip(sites, units, strict=True):
-            (both,) = np.flatnonzero((sites == one[other]).all(axis=1))
-            assert (unit[of_other] == units[both]).all()

@@ -47,15 +47,9 @@ def unit_images(sites: Sites, hidden: int) -> Sites:
     """Return the permutation of hidden units of each isometry [isometry, site].
 
     With N_h = m N units the m units of a site move with it: j = m i + k, k < m. Any N_h - m N
-    further ones are their own images. Fewer than N are in groups that an isometry permutes as it
-    does the isometries, so their number is a multiple of that of the isometries.
+    further ones are their own images.
     """
     number = sites.shape[1]
-    if hidden < number:
-        place = {tuple(one): k for k, one in enumerate(sites.tolist())}
-        after = np.array([[place[tuple(one[other])] for other in sites] for one in sites])
-        groups = np.arange(hidden // len(sites))[:, None] * len(sites)
-        return (groups + after[:, None, :]).reshape(len(sites), hidden)
     each, rest = divmod(hidden, number)
     within = each * sites[:, :, None] + np.arange(each)
     fixed = np.broadcast_to(np.arange(each * number, hidden), (len(sites), rest))

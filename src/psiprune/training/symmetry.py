@@ -36,7 +36,7 @@ class Symmetry:
     Attributes:
         name: its name.
         isometries: permutations of sites [isometry, site], the first of which is the identity,
-            for a lattice, with hidden units as in `unit_images`; None without.
+            for a lattice, with hidden units on the sites (`unit_images`); None without.
     """
 
     name: SymmetryName
@@ -60,8 +60,7 @@ class Symmetry:
         """Return those of units [image, unit] and of sites [image, site]; the first change nothing.
 
         Raises:
-            InputError: on a lattice, fewer hidden units than sites that are no multiple of the
-                number of isometries, or the numbers of sites differ.
+            InputError: fewer hidden units than sites, on a lattice, or the numbers of sites differ.
         """
         if self.isometries is None:
             steps = (1, -1) if self.permutes else (1,)
@@ -72,12 +71,10 @@ class Symmetry:
                 f"symmetry: {self.name!r} is that of {self.isometries.shape[1]} positions, found "
                 f"{visible} sites; give shots of these sites"
             )
-        images = len(self.isometries)
-        if hidden < visible and hidden % images:
+        if hidden < visible:
             raise InputError(
-                f"symmetry: {self.name!r} needs hidden units on all {visible} sites or a multiple "
-                f"of {images}, found {hidden}; use {visible} or {-(-hidden // images) * images} "
-                "(--hidden), or 'mirror'"
+                f"symmetry: {self.name!r} needs hidden units on all {visible} sites, found "
+                f"{hidden}; use {visible} or a multiple (--hidden), or 'mirror'"
             )
         return unit_images(self.isometries, hidden), self.isometries
 
