@@ -1,13 +1,13 @@
 """RBMs of a critical square lattice on several sets of shots, with and without tied parameters.
 
-The Ising model on an open L x L lattice at h = 3.04 J. Each RBM has as many hidden units as sites
-and --links links each, of which the fraction --far are far ones drawn with probability
-distance^-exponent, or with 0 links all, and --wide more units with all links. It trains by natural
-gradient, --epochs steps, on --shots shots of its seed and is compared with the exact state, which
---state keeps. --symmetry none, flip, flip-mirror or flip-lattice ties parameters (training.md);
-with more values, or more links or seeds, there is a row for each. KL is a mean over draws of the
-state. The rows in the file of --json are not measured again, and those of --bonds are the state
-truncated. Seconds are processor time.
+The Ising model on an open L x L lattice at --field times J. Each RBM has as many hidden units as
+sites, or --units, and --links links each, of which the fraction --far are far ones drawn with
+probability distance^-exponent, or with 0 links all, and --wide more units with all links. It trains
+by natural gradient, --epochs steps, on --shots shots of its seed and is compared with the exact
+state, which --state keeps. --symmetry none, flip, flip-mirror or flip-lattice ties parameters
+(training.md); with more values, or more links or seeds, there is a row for each. KL is a mean over
+draws of the state. The rows in the file of --json are not measured again, and those of --bonds are
+the state truncated. Seconds are processor time.
 """
 
 from __future__ import annotations
@@ -26,11 +26,23 @@ from psiprune.experiments.truncated import truncated_states
 from psiprune.metrics.reference import Reference, reference_of
 from psiprune.training.symmetry import free_parameters, symmetry_named
 
+#: h / J, where a row has none.
 FIELD = 3.04
 #: The fraction of far links, and the exponent of their power law, where a row has none.
 FAR, EXPONENT = 0.4, 3.0
 #: What tells rows apart; a row lacks those of the defaults.
-KEYS = ("symmetry", "links", "shots", "seed", "far", "exponent", "epochs", "global units")
+KEYS = (
+    "symmetry",
+    "links",
+    "shots",
+    "seed",
+    "far",
+    "exponent",
+    "epochs",
+    "global units",
+    "units",
+    "field",
+)
 #: Steps of the training, where a row has none.
 EPOCHS = 150
 WAVES = {"structure": "structure_factor(0,0)"}
@@ -47,6 +59,8 @@ def main() -> None:
         exponent=EXPONENT,
         epochs=EPOCHS,
         wide=0,
+        units=0,
+        field=FIELD,
         bonds="",
         shots=100_000,
         draws=50_000,
@@ -54,8 +68,11 @@ def main() -> None:
     )
     length, args.links = (3, "3") if args.quick else (args.length, args.links)
     shots, draws = (1_000, 500) if args.quick else (args.shots, args.draws)
-    about = peers.header(f"RBMs of {length} x {length} sites, h = {FIELD:g} J", "seeds of shots")
-    exact = reference_of(state_of(length, Path(args.state) if args.state else None), WAVES)
+    about = peers.header(
+        f"RBMs of {length} x {length} sites, h = {args.field:g} J", "seeds of shots"
+    )
+    state = state_of(length, args.field, Path(args.state) if args.state else None)
+    exact = reference_of(state, WAVES)
     tables = {"lattice_sets": list[peers.Row](), "lattice_mps": list[peers.Row]()}
     if args.json and args.json.exists():
         tables = json.loads(args.json.read_text())["tables"]
@@ -68,23 +85,25 @@ def main() -> None:
         key |= {} if args.exponent == EXPONENT else {"exponent": args.exponent}
         key |= {} if args.epochs == EPOCHS else {"epochs": args.epochs}
         key |= {"global units": args.wide} if args.wide else {}
+        key |= {"units": args.units} if args.units else {}
+        key |= {} if args.field == FIELD else {"field": args.field}
         if all(any(row.get(name) != key.get(name) for name in KEYS) for row in rows):
             rows.append(key | measured(exact, key, draws))
             peers.show(rows[-1:])
             peers.save(args.json, about, **tables)
     for bond in map(int, filter(None, args.bonds.split(","))):
         if all(row["bond"] != bond for row in tables["lattice_mps"]):
-            tables["lattice_mps"].append(truncated(exact, bond, draws))
+            tables["lattice_mps"].append(truncated(exact, args.field, bond, draws))
             peers.save(args.json, about, **tables)
     for each in tables.values():
         peers.show(each)
 
 
-def state_of(length: int, file: Path | None) -> pp.MPS:
+def state_of(length: int, field: float, file: Path | None) -> pp.MPS:
     """Return the ground state, from its file if there is one."""
     if file is not None and file.exists():
         return pp.load_mps(file)
-    model = pp.TFIM2D(length=length, width=length, field=FIELD)
+    model = pp.TFIM2D(length=length, width=length, field=field)
     state = pp.ground_state(model, 200, max_variance=1e-7)
     if file is not None:
         state.save(file)
@@ -105,7 +124,9 @@ def measured(exact: Reference, of: peers.Row, draws: int) -> peers.Row:
         how |= {"global_units": wide, "positions": shots.positions}
         mask = pp.nearest_mask(sites, **how)
     begin = time.process_time()
-    rbm = pp.train(shots, hidden=sites + wide, mask=mask, seed=seed, method=method)
+    rbm = pp.train(
+        shots, hidden=int(of.get("units") or sites) + wide, mask=mask, seed=seed, method=method
+    )
     trained = time.process_time()
     report = pp.evaluate(rbm, exact, seed=seed, draws=draws)
     free = free_parameters(rbm.mask, symmetry_named(symmetry, shots.positions))
@@ -129,9 +150,9 @@ def measured(exact: Reference, of: peers.Row, draws: int) -> peers.Row:
     }
 
 
-def truncated(exact: Reference, bond: int, draws: int) -> peers.Row:
+def truncated(exact: Reference, field: float, bond: int, draws: int) -> peers.Row:
     """Compare the state truncated to a bond dimension with the state."""
-    problem = Problem(peers.HERE, FIELD, exact, pp.sample(exact.state, draws, seed=0))
+    problem = Problem(peers.HERE, field, exact, pp.sample(exact.state, draws, seed=0))
     found = truncated_states([problem], [bond]).isel(field=0, bond=0)
     names = {"parameters": "parameters", "with parity": "parity_parameters", "KL": "kl"}
     names |= {"|m| bias": "abs_magnetization_bias"}

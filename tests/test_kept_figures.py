@@ -58,6 +58,23 @@ LEARNED = tuple(f"masks/learn-{sites}.nc" for sites in (10, 18, 50, 100))
 LATTICES = tuple(
     f"lattice/square-{run}.nc" for run in ("6", "6-dense", "6-few", "6-million", "8", "8-million")
 )
+
+
+def tied(dense: bool = False) -> dict[int, float]:
+    """The free parameters of RBMs tied to the square with a KL of at most 1e-4 per site."""
+    found = dict[int, float]()
+    for sites, name in ((36, "6-tied"), (64, "8-tied")):
+        file = DOCS / f"lattice/square-{name}.json"
+        rows = json.loads(file.read_text())["tables"]["lattice_sets"]
+        found[sites] = min(
+            row["free"]
+            for row in rows
+            if row["symmetry"] == "flip-lattice" and row["shots"] == 100_000
+            if (row["links"] == 0) == dense and row["KL"] <= 1e-4 * sites
+        )
+    return found
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "fig1": lambda: plot_graph(kept("paper/derived/graph.nc")),
     "fig5": lambda: plot_sparse(kept("paper/sparse/sparse.nc")),
@@ -74,7 +91,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "learnability": lambda: plot_learnability([kept(name) for name in LEARNED]),
     "lattice": lambda: plot_budget(kept("lattice/square-6.nc")),
     "shots": lambda: plot_shots([kept(name) for name in LATTICES]),
-    "needed": lambda: plot_needed([kept("lattice/square-4.nc"), *map(kept, LATTICES)]),
+    "needed": lambda: plot_needed(
+        [kept("lattice/square-4.nc"), *map(kept, LATTICES)],
+        others={"tied sparse RBM, free": tied(), "tied dense RBM, free": tied(dense=True)},
+    ),
     "prunable": lambda: plot_prunable(phases()),
     "phases": lambda: plot_phase_diagram(phases()),
     "entropy": lambda: plot_entanglement(kept("entanglement/entanglement.nc")),

@@ -43,17 +43,23 @@ CRITERIA = (
 
 
 @styled
-def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
+def plot_needed(
+    runs: Sequence[xr.Dataset],
+    limit: float = 1e-4,
+    others: Mapping[str, dict[int, float]] | None = None,
+) -> Figure:
     """Draw the parameters needed for a KL per site of at most `limit` against the number of sites.
 
     A column for each h/J of the first run, a row for each group of kinds. Free parameters of MPS,
     the exact state truncated, in all and with tensors that conserve parity, and of RBMs with
     biases, medians over seeds, between two measured numbers by interpolation of the logarithms.
-    There is no point where no number of parameters measured reaches the limit.
+    There is no point where no number of parameters measured reaches the limit. Other series, by
+    name and number of sites, are drawn beside.
     """
     ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
     sites = sorted({int(run.attrs["sites"]) for run in runs})
     criterion = Criterion("kl", limit, "parameters")
+    others = others or {}
     points = [needed_by_size(runs, ratio, criterion) for ratio in ratios]
     kinds = [n for n in (MPS, MPS_PARITY, *SCALED) if any(n in column for column in points)]
     rows = [[name for name in kinds if name in row] for row in _ROWS]
@@ -62,7 +68,10 @@ def plot_needed(runs: Sequence[xr.Dataset], limit: float = 1e-4) -> Figure:
         MPS: (BLACK, "D", "--", "MPS, the exact state truncated"),
         MPS_PARITY: (GREY, "D", ":", "MPS with parity"),
         **VARIANTS,
+        **{name: (BLACK, marker, "-", name) for name, marker in zip(others, "*P", strict=False)},
     }
+    rows[0] += others
+    points = [{**found, **others} for found in points]
     lines = [legend_lines([looks[name][3] for name in row], 2) for row in rows]
     figure, axes, words = legend_rows(len(ratios), lines, height=1.5)
     for column, ratio, found in zip(axes.T, ratios, points, strict=True):
