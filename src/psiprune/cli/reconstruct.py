@@ -74,7 +74,7 @@ def reconstruct_command(
     from psiprune.reconstruction.api import reconstruct_and_report
     from psiprune.reconstruction.estimate import Estimate, begin_run
     from psiprune.reconstruction.inputs import resolve_settings
-    from psiprune.reconstruction.text import reconstruct_numbers, reconstruct_text
+    from psiprune.reconstruction.text import reconstruct_numbers, reconstruct_text, steps_text
     from psiprune.training.limits import OPTIONS
 
     limit = math.inf if yes else parse_duration("--max-time", max_time)
@@ -135,8 +135,7 @@ def reconstruct_command(
         frame = ", observables in the frame of the state" if measured.custom else ""
         text += f"\n\nsmallest RBM against {state}{frame}:\n{report_text(measured)}"
     text += f"\n\n{folder}: report.html, smallest.nc"
-    steps = result.summary.steps
-    then = steps[0].command if steps else ""
+    then = steps_text(result.summary)
     show({**numbers, **reconstruct_numbers(result.dataset, result.request)}, text, json, then)
 
 
