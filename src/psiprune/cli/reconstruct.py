@@ -52,8 +52,8 @@ def reconstruct_command(
 ) -> None:
     """Find the smallest RBM that describes your shots; no reference state is needed.
 
-    Chooses the number of hidden units, prunes until the loss counts, tests the smallest RBM on
-    shots used for nothing else, and writes report.html. Rerun the same command to resume.
+    Chooses the number of hidden units, prunes until the loss is significant, tests the smallest RBM
+    on shots used for nothing else, and writes report.html. Rerun the same command to resume.
     Shots in several bases give a state with phases, up to 16 sites: an RBM for the amplitudes and
     one for the phases, pruned together.
 

@@ -61,7 +61,7 @@ def reconstruct(
     """Reconstruct a state from measured shots with as few weights as possible.
 
     Chooses the number of hidden units and their links (and the learning rate of CD) by the
-    likelihood, trains replicas of the chosen RBM on draws of it, prunes until the loss counts,
+    likelihood, trains replicas of the chosen RBM on draws of it, prunes until the loss is significant,
     bisects to the smallest RBM, and tests it on shots that had no part in any of this. No reference
     state is needed.
 

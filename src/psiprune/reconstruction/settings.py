@@ -56,7 +56,7 @@ class ReconstructSettings(Settings):
         description="numbers of links of each hidden unit of further RBMs to try, with N units or "
         "fewer, three fifths of the links to the nearest sites and the others to far ones; without "
         f"numbers none (default: {', '.join(map(str, LINKS))} where the shots have positions, none "
-        "if hidden is given); N or more links are those of a dense RBM, and left out",
+        "if hidden is given); numbers of N or more are left out, as that RBM is dense",
     )
     learning_rates: tuple[PositiveFloat, ...] | None = Field(
         default=None,
@@ -113,11 +113,11 @@ class ReconstructSettings(Settings):
     )
     readout_sha256: str | None = Field(
         default=None,
-        description="checksum of the readout errors of the shots, written by a run like the other",
+        description="checksum of the readout errors of the shots, which a run records, as the other",
     )
     positions_sha256: str | None = Field(
         default=None,
-        description="checksum of the positions of the sites, written by a run like the others",
+        description="checksum of the positions of the sites, which a run records, as the others",
     )
     train: AnyMethod = Field(default_factory=by_size, description="training of new RBMs")
     fine_tune: AnyMethod = Field(

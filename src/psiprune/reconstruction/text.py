@@ -77,7 +77,10 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
 
 def steps_text(summary: Summary) -> str:
     """Format the commands that may come next, each below its reason; "" if there are none."""
-    return "\nor: ".join(f"{step.reason}:\n  {step.command}" for step in summary.steps)
+    width = line_width(WIDTH) - len("next: ")
+    reasons = ("\n".join(wrap(escape(f"{step.reason}:"), width)) for step in summary.steps)
+    pairs = zip(reasons, summary.steps, strict=True)
+    return "\nor: ".join(f"{reason}\n  {step.command}" for reason, step in pairs)
 
 
 def answer_text(summary: Summary) -> str:
