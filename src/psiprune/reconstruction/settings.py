@@ -113,11 +113,11 @@ class ReconstructSettings(Settings):
     )
     readout_sha256: str | None = Field(
         default=None,
-        description="checksum of the readout errors of the shots, which a run records, as the other",
+        description="checksum of the readout errors of the shots, which a run records",
     )
     positions_sha256: str | None = Field(
         default=None,
-        description="checksum of the positions of the sites, which a run records, as the others",
+        description="checksum of the positions of the sites, which a run records",
     )
     train: AnyMethod = Field(default_factory=by_size, description="training of new RBMs")
     fine_tune: AnyMethod = Field(
