@@ -60,7 +60,7 @@ def spin_models() -> dict[str, Task]:
         # All shots have as many 0 as 1. So that p vanishes elsewhere weights must grow, which takes
         # more hidden units, more steps, and less decay.
         tasks[f"xxz-{delta:g}"] = Task(
-            f"XXZ, Delta = {delta:g}",
+            f"XXZ, Δ = {delta:g}",
             pp.XXZ(sites=12, delta=delta),
             SECTOR_HIDDEN,
             2 * STEPS,
@@ -77,7 +77,7 @@ def small_models() -> dict[str, Task]:
     short = ExactNaturalGradient(epochs=50)
     return {
         "ring": Task("Ising ring, h = J", ring, 3, STEPS, short),
-        "xxz": Task("XXZ, Delta = 0.5", chain, 4, STEPS, short),
+        "xxz": Task("XXZ, Δ = 0.5", chain, 4, STEPS, short),
     }
 
 

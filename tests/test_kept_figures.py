@@ -86,7 +86,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "links": lambda: plot_links(kept("masks/masks.nc")),
     "masks": lambda: plot_masks(kept("masks/masks.nc")),
     "correlations": lambda: plot_correlations(kept("masks/masks.nc")),
-    "scaling": lambda: plot_scaling([kept(name) for name in SIZES]),
+    "scaling": lambda: plot_scaling([kept(name) for name in LEARNED]),
     "times": lambda: plot_times([kept(name) for name in SIZES]),
     "learnability": lambda: plot_learnability([kept(name) for name in LEARNED]),
     "lattice": lambda: plot_budget(kept("lattice/square-6.nc")),

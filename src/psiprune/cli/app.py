@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import math
+import re
 import shlex
 import sys
 import warnings
@@ -32,11 +33,14 @@ Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 
 
 def parse_int(_: object, tokens: Sequence[Token]) -> int:
-    """Parse an integer; reject "2.5", which cyclopts would round."""
+    """Parse an integer; reject "2.5", which cyclopts would round, and "1e4"."""
+    text = tokens[0].value
     try:
-        return int(tokens[0].value)
+        return int(text)
     except ValueError:
-        raise ValueError(f"must be an integer, found {tokens[0].value!r}") from None
+        digits = re.fullmatch(r"(\d+)[eE]\+?(\d{1,2})", text)
+        meant = f"; write {digits[1]}{'0' * int(digits[2])}" if digits else ""
+        raise ValueError(f"must be an integer, found {text!r}{meant}") from None
 
 
 StrictInt = Parameter(converter=parse_int)

@@ -185,7 +185,7 @@ def _path(
     json: bool,
 ) -> None:
     """Prune for a given number of levels, and print the result."""
-    from psiprune.experiments.path_table import path_numbers, path_text
+    from psiprune.experiments.path_table import path_rows, path_text
     from psiprune.experiments.pruning_path import level_file, run_path
     from psiprune.io.run import open_run
     from psiprune.rbm.serialization import rbm_from_dataset
@@ -205,15 +205,7 @@ def _path(
             chosen.folds,
         )
     rbms = [rbm_from_dataset(level, out) for level in levels]
-    numbers = [
-        {
-            "level": k,
-            "weights": rbm.number_of_weights,
-            "components": rbm.components,
-            **path_numbers(level),
-        }
-        for k, (rbm, level) in enumerate(zip(rbms, levels, strict=True))
-    ]
+    numbers = path_rows(rbms, levels)
     measured = f"\n{path_text(numbers)}\n\n" if chosen.state is not None else ""
     parts, last = rbms[-1].components, level_file(out, len(rbms) - 1)
     suggested = len(rbms) - 1

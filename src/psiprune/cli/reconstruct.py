@@ -52,8 +52,8 @@ def reconstruct_command(
 ) -> None:
     """Find the smallest RBM that describes your shots; no reference state is needed.
 
-    Chooses the number of hidden units, prunes until the loss counts, tests the smallest RBM on
-    shots used for nothing else, and writes report.html. Rerun the same command to resume.
+    Chooses the number of hidden units, prunes until the loss is significant, tests the smallest RBM
+    on shots used for nothing else, and writes report.html. Rerun the same command to resume.
     Shots in several bases give a state with phases, up to 16 sites: an RBM for the amplitudes and
     one for the phases, pruned together. Then --scale-free, --links, --learning-rates, --measure,
     --draws, --train and --fine-tune do not apply.
@@ -75,7 +75,7 @@ def reconstruct_command(
     from psiprune.reconstruction.api import reconstruct_and_report
     from psiprune.reconstruction.estimate import Estimate, begin_run
     from psiprune.reconstruction.inputs import resolve_settings
-    from psiprune.reconstruction.text import reconstruct_numbers, reconstruct_text
+    from psiprune.reconstruction.text import reconstruct_numbers, reconstruct_text, steps_text
     from psiprune.training.limits import OPTIONS
 
     limit = math.inf if yes else parse_duration("--max-time", max_time)
@@ -136,8 +136,7 @@ def reconstruct_command(
         frame = ", observables in the frame of the state" if measured.custom else ""
         text += f"\n\nsmallest RBM against {state}{frame}:\n{report_text(measured)}"
     text += f"\n\n{folder}: report.html, smallest.nc"
-    steps = result.summary.steps
-    then = steps[0].command if steps else ""
+    then = steps_text(result.summary)
     show({**numbers, **reconstruct_numbers(result.dataset, result.request)}, text, json, then)
 
 

@@ -25,6 +25,8 @@ def unknown_command(error: UnknownCommandError) -> str:
     chain = " ".join(("psiprune", *(error.command_chain or ())))
     if name.startswith("-"):
         return f"{name}: give the command first, as in psiprune info shots.txt --json"
+    if name in ("help", "version"):
+        return f"{name}: no such command; did you mean {chain.split()[0]} --{name}?"
     names = COMMANDS if chain == "psiprune" else MASKS
     if near := closest(name, names):
         return f"{name}: no such command; did you mean {chain} {near[0]}?"

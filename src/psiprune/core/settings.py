@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, time
@@ -90,9 +91,21 @@ def describe_validation_error(error: ValidationError, model: type[BaseModel]) ->
     rule = rule.partition(", unable to parse")[0]
     if not key:
         return rule
+    if first["type"] == "literal_error":
+        choices = re.findall("'([^']*)'", first["ctx"]["expected"])
+        if nearest_choice := closest_choice(first["input"], choices):
+            hint = f"; did you mean {nearest_choice}?"
+            return f"{key}: {rule}, found {_shown(first['input'])}{hint}"
     field = model.model_fields.get(str(first["loc"][0]))
     meaning = f" ({field.description})" if field is not None and field.description else ""
     return f"{key}: {rule}, found {_shown(first['input'])}{meaning}"
+
+
+def closest_choice(value: Any, choices: Collection[str]) -> str | None:
+    """Return the choice that a mistyped value resembles; two letters swapped count as similar."""
+    word = str(value).lower()
+    swapped = [each for each in choices if sorted(each) == sorted(word)]
+    return next(iter(swapped or difflib.get_close_matches(word, choices, n=1)), None)
 
 
 def _shown(value: Any) -> str:

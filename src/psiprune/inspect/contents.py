@@ -15,6 +15,7 @@ from psiprune.experiments.answers import answer_text as experiment_answer
 from psiprune.experiments.entanglement_settings import EntanglementSettings
 from psiprune.experiments.masks_settings import MasksSettings
 from psiprune.experiments.path_settings import PathSettings, RewirePathSettings
+from psiprune.experiments.path_table import path_rows, path_text
 from psiprune.experiments.pruning_path import level_names
 from psiprune.experiments.settings import (
     AblationSettings,
@@ -26,6 +27,7 @@ from psiprune.io.netcdf import kind_of, read_dataset
 from psiprune.io.toml import read_toml
 from psiprune.paper.settings import PaperSettings
 from psiprune.paper.stages import stages_of
+from psiprune.rbm.serialization import rbm_from_dataset
 from psiprune.reconstruction import dataset as reconstruction
 from psiprune.reconstruction.bases import files as bases
 from psiprune.reconstruction.bases.settings import BasesSettings
@@ -102,13 +104,18 @@ def _all_keys(model: type[Settings], config: Mapping[str, Any]) -> Mapping[str, 
 
 
 def result_of(folder: Path, contents: Contents) -> tuple[str, ...]:
-    """Return the answer of a complete experiment or reconstruction, else a run's last file."""
+    """Return the answer of a complete run: words, a table of levels, else its last file."""
     if contents.command in ANSWERED:
         try:
             dataset = read_dataset(folder / contents.files[-1], contents.command)
             return tuple(experiment_answer(contents.command, dataset).split("\n"))
         except KeyError:  # written by another version
             return (str(contents.files[-1]),)
+    if contents.command == "prune" and contents.files[-1].name != "smallest.nc":
+        levels = [read_dataset(folder / file, "rbm") for file in contents.files]
+        if all("kl" in level for level in levels):  # measured against a state
+            rbms = [rbm_from_dataset(level, folder) for level in levels]
+            return tuple(path_text(path_rows(rbms, levels)).split("\n"))
     if contents.command != "reconstruct":
         return (str(contents.files[-1]),)
     from psiprune.reconstruction.bases.result import load_bases

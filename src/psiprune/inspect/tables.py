@@ -84,6 +84,9 @@ def _shots(shots: ShotsDescription) -> Rows:
             yield f"  {count / shots.shots:.2%}", shown
     if entropy.coverage == 0:
         yield "entropy", f"above {entropy.plug_in:.2f} nats; unknown, as no configuration repeats"
+    elif entropy.value > (most := math.log(2) * (shots.sites - len(shots.constant))):
+        estimate = f"the estimate {entropy.value:.4f} ± {entropy.error:.4f} exceeds it"
+        yield "entropy", f"{most:.4f} nats, the largest possible; {estimate}"
     else:
         bias = f"may be up to {entropy.unseen:.2g} too low"
         yield "entropy", f"{entropy.value:.4f} ± {entropy.error:.4f} nats; {bias}"

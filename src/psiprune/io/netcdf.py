@@ -248,7 +248,8 @@ def _decoded(
 
 def _check_kind(path: Path, attributes: Mapping[str, Any], kind: str) -> None:
     if (actual := attributes.get("psiprune_kind")) != kind:
-        raise InputError(f"{path}: expected a file of kind '{kind}', found {actual!r}")
+        order = "; give the RBM first, then SHOTS" if (kind, actual) == ("rbm", "shots") else ""
+        raise InputError(f"{path}: expected a file of kind '{kind}', found {actual!r}{order}")
 
 
 def _variable(names: list[str], values: Any, attributes: dict[str, Any]) -> xr.Variable:

@@ -11,6 +11,7 @@ import numpy as np
 
 from psiprune.core.exceptions import InputError
 from psiprune.core.limits import EXACT_SITES
+from psiprune.core.settings import closest_choice
 from psiprune.data.shots import Shots
 from psiprune.inference.log_partition import log_partition
 from psiprune.inference.recorded import shots_log_prob
@@ -188,7 +189,9 @@ def check_state_metric(name: str, observables: Collection[str] = ()) -> None:
 
 def _check(name: str, known: tuple[str, ...], where: str, more: str = "") -> None:
     if name not in known:
+        meant = closest_choice(name, known)
+        hint = f"; did you mean {meant}?" if meant else ""
         raise InputError(
             f"until: must be one of {', '.join(known)} {where}, or the name of an --observable"
-            f"{more}, found {name!r}"
+            f"{more}, found {name!r}{hint}"
         )

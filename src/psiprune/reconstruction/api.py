@@ -61,9 +61,9 @@ def reconstruct(
     """Reconstruct a state from measured shots with as few weights as possible.
 
     Chooses the number of hidden units and their links (and the learning rate of CD) by the
-    likelihood, trains replicas of the chosen RBM on draws of it, prunes until the loss counts,
-    bisects to the smallest RBM, and tests it on shots that had no part in any of this. No reference
-    state is needed.
+    likelihood, trains replicas of the chosen RBM on draws of it, prunes until the loss is
+    significant, bisects to the smallest RBM, and tests it on shots that had no part in any of this.
+    No reference state is needed.
 
     Shots in several bases give a state with phases, up to 16 sites: an RBM for the amplitudes and
     one for the phases, pruned together. Independent fits then show whether the bases determine the

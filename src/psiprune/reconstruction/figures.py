@@ -82,7 +82,7 @@ def plot_search(dataset: xr.Dataset) -> Figure:
 
 
 def draw_search(ax: Axes, dataset: xr.Dataset) -> None:
-    """Draw the loss of every RBM of the search, the allowed loss and the tolerance."""
+    """Draw the loss of every RBM of the search, the allowed loss and, if near, the tolerance."""
     attrs, levels = dataset.attrs, sorted(levels_of(dataset), key=lambda level: level[1])
     weights, loss, error, allowed, accepted = (
         np.array([level[k] for level in levels]) for k in range(1, 6)
@@ -93,8 +93,8 @@ def draw_search(ax: Axes, dataset: xr.Dataset) -> None:
     if by_likelihood:
         tolerance, near = attrs["tolerance"], attrs["tolerance"] < 3 * top
         top = max(top, 1.2 * tolerance) if near else top
-        label = f"tolerance, {tolerance:g}" + ("" if near else " (above)")
-        ax.axhline(tolerance, ls="--", lw=0.8, color=GREY, label=label)
+        if near:
+            ax.axhline(tolerance, ls="--", lw=0.8, color=GREY, label=f"tolerance, {tolerance:g}")
     low = min(0.0, (loss - error)[accepted].min()) - 0.05 * top
     ax.fill_between(weights, low, allowed, color=GREEN, alpha=0.15, lw=0, label="allowed")
     ax.plot(weights, loss, "-", lw=0.8, color=GREY, zorder=1)

@@ -57,7 +57,7 @@ class ReconstructSettings(Settings):
         "fewer, three fifths of the links to the nearest sites and the others to far ones, and "
         f"above {EXACT_SITES} sites with 2 more units linked to all sites; without numbers none "
         f"(default: {', '.join(map(str, LINKS))} where the shots have positions, none "
-        "if hidden is given); N or more links are those of a dense RBM, and left out",
+        "if hidden is given); numbers of N or more are left out, as that RBM is dense",
     )
     learning_rates: tuple[PositiveFloat, ...] | None = Field(
         default=None,
@@ -114,11 +114,11 @@ class ReconstructSettings(Settings):
     )
     readout_sha256: str | None = Field(
         default=None,
-        description="checksum of the readout errors of the shots, written by a run like the other",
+        description="checksum of the readout errors of the shots, which a run records",
     )
     positions_sha256: str | None = Field(
         default=None,
-        description="checksum of the positions of the sites, written by a run like the others",
+        description="checksum of the positions of the sites, which a run records",
     )
     train: AnyMethod = Field(default_factory=by_size, description="training of new RBMs")
     fine_tune: AnyMethod = Field(

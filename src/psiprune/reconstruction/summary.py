@@ -229,22 +229,23 @@ def loss_sentence(dataset: xr.Dataset, checks: Sequence[Check]) -> Sentence:
 
 
 def _deviations(dataset: xr.Dataset) -> list[Sentence]:
-    found = []
-    for each in filter(lambda each: each.loss > 0, deviations(dataset)[:_MOST]):
+    """Phrase the deviations of the largest implied losses, by sigmas; C(0) follows from <Z>."""
+    found = list[tuple[float, Sentence]]()
+    every = [each for each in deviations(dataset) if each.name != "correlation at d = 0"]
+    for each in filter(lambda each: each.loss > 0, every[:_MOST]):
         of_shots = plus_minus(each.shots_value, each.shots_error)
         digits = max(3, len(of_shots.split(" ± ")[0].partition(".")[2]))
         error = math.hypot(each.value_error, each.shots_error)
         sigmas = abs(each.value - each.shots_value) / error if error > 0 else math.inf
-        found.append(
-            say(
-                "{name}: shots {shots}, RBM {value}, {sigmas} σ apart",
-                name=each.name,
-                shots=Number(each.shots_value, of_shots, f"{FILE}: test shots"),
-                value=Number(each.value, f"{each.value:.{digits}f}", f"{FILE}: smallest RBM"),
-                sigmas=Number(sigmas, f"{sigmas:.1f}", "difference over both standard errors"),
-            )
+        text = say(
+            "{name}: shots {shots}, RBM {value}, {sigmas} σ apart",
+            name=each.name,
+            shots=Number(each.shots_value, of_shots, f"{FILE}: test shots"),
+            value=Number(each.value, f"{each.value:.{digits}f}", f"{FILE}: smallest RBM"),
+            sigmas=Number(sigmas, f"{sigmas:.1f}", "difference over both standard errors"),
         )
-    return found
+        found.append((sigmas, text))
+    return [text for _, text in sorted(found, key=lambda each: -each[0])]
 
 
 def _assumptions(of: Named) -> list[Sentence]:

@@ -47,7 +47,10 @@ _NARROWEST = 28
 
 
 def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
-    """Format the answer, then the checks, the search and the observables as tables."""
+    """Format the answer, then the checks, the search and the observables as tables.
+
+    The commands that come next are left to `steps_text`, which ends the output.
+    """
     summary = summarize(dataset, request)
     tolerance = dataset.attrs["tolerance"]
     recorded = as_recorded(dataset)
@@ -69,7 +72,15 @@ def reconstruct_text(dataset: xr.Dataset, request: Request) -> str:
         heads.append(f"Observables that shots do not determine ({OF_THE_RBM_ALONE})")
         tables.append(_untested(untested))
     parts = [f"{sentence(head)}\n{table}" for head, table in zip(heads, tables, strict=True)]
-    return "\n\n".join([answer_text(summary), *parts])
+    return "\n\n".join([answer_text(summary._replace(steps=())), *parts])
+
+
+def steps_text(summary: Summary) -> str:
+    """Format the commands that may come next, each below its reason; "" if there are none."""
+    width = line_width(WIDTH) - len("next: ")
+    reasons = ("\n".join(wrap(escape(f"{step.reason}:"), width)) for step in summary.steps)
+    pairs = zip(reasons, summary.steps, strict=True)
+    return "\nor: ".join(f"{reason}\n  {step.command}" for reason, step in pairs)
 
 
 def answer_text(summary: Summary) -> str:

@@ -114,12 +114,11 @@ def plot_frontier(frontier: xr.Dataset) -> Figure:
         of_row[0].set_ylabel(label)
         for ax, field in zip(of_row, fields, strict=True):
             _draw(ax, frontier.sel(field=field), name, methods)
+            ax.set_xlabel("weights, parameters")
         fullest = max(of_row, key=lambda ax: len(ax.get_legend_handles_labels()[1]))
         fill_legend(below, fullest, columns=2, title=title)
     for ax, field in zip(axes[0], fields, strict=True):
         ax.set_title(field_label(frontier, field))
-    for ax in axes[-1]:
-        ax.set_xlabel("weights, parameters")
     return figure
 
 

@@ -38,6 +38,7 @@ _CHOSEN = ("scale-free", "snip", "magnitude", "surgeon", "scale-free-surgeon")
 _RULED = ("scale-free", "cluster", "power-law-0", "power-law-1", "power-law-2", "nearest", "tails")
 _MEASURES = (("kl", KL), ("abs_magnetization_bias", "bias of ⟨|m|⟩"))
 _EXACT = "exact"
+_FEWER = "fewer than N hidden units"
 _FLOOR = "parameters / (2 shots)"
 
 
@@ -116,7 +117,7 @@ def plot_scaling(runs: Sequence[xr.Dataset]) -> Figure:
 
     A row for each kind that all runs may have, a column for each h/J of the first run, a colour for
     each size. Lines connect medians over seeds for one number of hidden units, of dense RBMs for
-    all.
+    all; open markers are masks with fewer hidden units than sites.
     """
     ratios = runs[0]["field"].values / runs[0].attrs["coupling"]
     sizes = sorted({int(run.attrs["sites"]) for run in runs})
@@ -157,7 +158,10 @@ def _scaled(ax: Axes, run: xr.Dataset, variant: str, look: tuple[str, str, Any])
         label: str | None = f"N = {sites}"
         label = None if label in ax.get_legend_handles_labels()[1] else label
         style = {"marker": marker, "ls": line, "color": color, "label": label}
-        ax.plot(one["count"] / sites, one, **style)
+        fewer = variant != "dense" and int(one["width"]) < sites
+        ax.plot(one["count"] / sites, one, mfc="white" if fewer else color, **style)
+        if fewer and _FEWER not in ax.get_legend_handles_labels()[1]:
+            ax.plot([], [], marker="o", ls="", mfc="white", color=GREY, label=_FEWER)
 
 
 @styled

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from psiprune.experiments.figures.mask_variants import MOST, VARIANTS
 from psiprune.reporting.figures import (
+    GREY,
     KL,
     draw_band,
     faint_grid,
@@ -46,6 +47,8 @@ def plot_shots(runs: Sequence[xr.Dataset]) -> Figure:
         ax.set_xscale("log")
         log_y(ax)
         faint_grid(ax)
+    axes[0].plot([], [], ":", lw=0.7, color=GREY, label="parameters / (2 shots)")
+    axes[0].plot([], [], " ", label="numbers: weights of the best mask")
     legend_below(figure, axes[0], columns=3)
     return figure
 

@@ -139,5 +139,8 @@ def _guides(ax: Axes, sites: Sequence[int], found: Mapping[str, Mapping[int, flo
         return
     along = np.geomspace(sites[0], sites[-1], 20)
     least = min(value for of_kind in found.values() for value in of_kind.values())
-    for values, dots in ((along**2, (0, (1, 1))), (along * np.log(along), (0, (1, 3)))):
-        ax.plot(along, least * values / values[0], ls=dots, lw=0.8, color=GREY)
+    for label, values, dots in (
+        ("grows as N²", along**2, (0, (1, 1))),
+        ("grows as N log N", along * np.log(along), (0, (1, 3))),
+    ):
+        ax.plot(along, least * values / values[0], ls=dots, lw=0.8, color=GREY, label=label)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from psiprune.experiments.figures.mask_variants import MOST, VARIANTS
 from psiprune.reporting.figures import (
+    GREY,
     KL,
     faint_grid,
     legend_below,
@@ -69,6 +70,8 @@ def _against_time(ax: Axes, runs: Sequence[xr.Dataset]) -> None:
         ax.plot(seconds, kl, marker, ls="none", color=color, ms=2.5, alpha=0.5)
         least = np.minimum.accumulate(kl)
         ax.step(seconds, least, line or "-", where="post", color=color, label=label, marker="")
+    if found:
+        ax.plot([], [], "o", color=GREY, ms=2.5, alpha=0.5, label="each number of weights")
 
 
 def timed(runs: Sequence[xr.Dataset], kind: str) -> list[Timed]:

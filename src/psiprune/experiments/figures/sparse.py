@@ -60,6 +60,8 @@ def plot_sparse(sparse: xr.Dataset) -> Figure:
                 end = float(here[name].sel(variant="pruned").median())
                 ax.axhline(end, lw=0.8, color=color, label=label)
             _bars(ax, here[name], max(1, last))
+            if not column:
+                ax.plot([], [], "o", ms=2.0, color=GREY, label="right of the line: after training")
             log_grid(ax)
     legend_below(figure, axes[0, 0], columns=2)
     return figure
