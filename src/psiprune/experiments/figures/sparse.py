@@ -46,7 +46,7 @@ def plot_sparse(sparse: xr.Dataset) -> Figure:
     scale-free masks.
     """
     there = {name: look for name, look in _VARIANTS.items() if name in sparse["variant"].values}
-    figure, axes = measure_grid(sparse, [label for _, label in BIASES], "epochs")
+    figure, axes = measure_grid(sparse, [label for _, label in BIASES], "epochs | trained")
     for column, field in enumerate(sparse["field"].values):
         for ax, (name, _) in zip(axes[:, column], BIASES, strict=True):
             here, last = sparse[[name, f"history_{name}"]].sel(field=field), 0
@@ -60,8 +60,6 @@ def plot_sparse(sparse: xr.Dataset) -> Figure:
                 end = float(here[name].sel(variant="pruned").median())
                 ax.axhline(end, lw=0.8, color=color, label=label)
             _bars(ax, here[name], max(1, last))
-            if not column:
-                ax.plot([], [], "o", ms=2.0, color=GREY, label="right of the line: after training")
             log_grid(ax)
     legend_below(figure, axes[0, 0], columns=2)
     return figure
