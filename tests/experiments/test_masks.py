@@ -568,7 +568,8 @@ def test_the_figure_against_shots_has_the_best_rbm_of_each_kind(masks: xr.Datase
     (ax,) = plot_shots([more, masks, better]).get_axes()
     lines = {str(line.get_label()): np.asarray(line.get_xydata()) for line in ax.lines}
     floors = [lines.pop(label) for label in [*lines] if label.startswith("_")]
-    assert set(lines) == {"dense", "scale-free", "windows", "rewired", *PRUNED_LABELS}
+    keys = {"parameters / (2 shots)", "numbers: weights of the best mask"}
+    assert set(lines) == {"dense", "scale-free", "windows", "rewired", *PRUNED_LABELS, *keys}
     floor = float(masks["kl_floor"].sel(field=1.0, width=2, variant="dense", count=8).median())
     np.testing.assert_allclose(floors[0], [[200, floor], [2000, floor]])  # drawn as it is stored
     medians = masks["kl"].sel(field=1.0, width=2).median("seed")

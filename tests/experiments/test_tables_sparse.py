@@ -121,7 +121,7 @@ def test_sparse_lines_are_medians_by_epoch(sparse: xr.Dataset) -> None:
     axes = figure.get_axes()
     assert len(axes) == 5
     assert axes[0].get_title() == "h/J = 1"
-    assert axes[-1].get_xlabel() == "epochs"
+    assert axes[-1].get_xlabel() == "epochs | trained"
     for row, name in enumerate(MEASURES):
         ax = axes[row]
         assert ax.get_yscale() == "log"

@@ -112,8 +112,9 @@ def result_of(folder: Path, contents: Contents) -> tuple[str, ...]:
         except KeyError:  # written by another version
             return (str(contents.files[-1]),)
     if contents.command == "prune" and contents.files[-1].name != "smallest.nc":
-        levels = [read_dataset(folder / file, "rbm") for file in contents.files]
-        if all("kl" in level for level in levels):  # measured against a state
+        of_rbms = kind_of(folder / contents.files[-1]) == "rbm"  # not of states with phases
+        levels = [read_dataset(folder / file, "rbm") for file in contents.files if of_rbms]
+        if levels and all("kl" in level for level in levels):  # measured against a state
             rbms = [rbm_from_dataset(level, folder) for level in levels]
             return tuple(path_text(path_rows(rbms, levels)).split("\n"))
     if contents.command != "reconstruct":
