@@ -243,3 +243,27 @@ def test_tied_parameters_count_once() -> None:
     # A weight of each kind of site, corner, edge and middle, and a bias are gone.
     expected = trained_parameters(lattice, places("3x3")) - 4
     assert trained_parameters(fewer, places("3x3")) == expected
+
+
+def test_a_bond_unlike_its_images_is_warned_of() -> None:
+    # Sites 1 and 4 are neighbours in space alone: in the file they are not one after the other.
+    bits = np.random.default_rng(0).integers(0, 2, (2000, 9), np.uint8)
+    symmetry = symmetry_on("3x3", "lattice")
+    assert not contradicted_symmetry(bits, symmetry)
+    one, other = next(pair for pair in np.argwhere(_near("3x3")) if pair[1] - pair[0] > 1)
+    bits[:1000, other] = bits[:1000, one]
+    assert f"sites {one} and {other}" in contradicted_symmetry(bits, symmetry)
+
+
+def _near(size: str) -> NDArray[np.bool_]:
+    table = places(size)
+    distance = np.linalg.norm(table[:, None] - table, axis=2)
+    return np.triu(np.isclose(distance, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("last", "fact"), [([0.0, 1.0], "must all differ"), ([np.nan, 1.0], "finite")]
+)
+def test_positions_without_a_lattice_are_refused(last: list[float], fact: str) -> None:
+    with refuses("positions", fact):
+        symmetry_named("lattice", [[0.0, 0.0], [0.0, 1.0], last])

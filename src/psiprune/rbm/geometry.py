@@ -16,6 +16,8 @@ from psiprune.data.formats.base import SourceFile, read_content
 from psiprune.data.formats.lines import numbered_lines
 from psiprune.rbm.masks import number_of_pairs
 
+Float64 = NDArray[np.float64]
+
 _DECIMALS = 6  # distances that are equal but for rounding errors must tie
 
 
@@ -98,8 +100,12 @@ def read_positions(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     return np.array(rows, np.float64)
 
 
-def _scaled(positions: ArrayLike, visible: int) -> NDArray[np.float64]:
-    """Return positions [site, axis] in units of the median distance between nearest neighbours."""
+def nearest_distances(positions: ArrayLike, visible: int) -> tuple[Float64, Float64]:
+    """Return positions [site, axis] and the distance of each site from its nearest one [site].
+
+    Raises:
+        InputError: they are not finite numbers for each of the sites, or not all different.
+    """
     from scipy.spatial import KDTree
 
     try:
@@ -125,5 +131,11 @@ def _scaled(positions: ArrayLike, visible: int) -> NDArray[np.float64]:
         raise InputError(
             f"positions: must all differ, found {table[site].tolist()} for site {site} and another"
         )
-    scaled: NDArray[np.float64] = table / np.median(nearest)
+    return table, nearest[:, 0]
+
+
+def _scaled(positions: ArrayLike, visible: int) -> Float64:
+    """Return positions [site, axis] in units of the median distance between nearest neighbours."""
+    table, nearest = nearest_distances(positions, visible)
+    scaled: Float64 = table / np.median(nearest)
     return scaled

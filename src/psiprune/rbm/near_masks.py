@@ -45,8 +45,8 @@ def nearest_mask(
 
     Of sites at the same distance as the last one, a random choice is taken; with `shells` all are.
     Where these links do not connect all units, the shortest that do so are added. With `weights`
-    the mask has exactly that number: the longest links are left out, or the shortest missing ones
-    are added.
+    the mask has exactly that number, besides those of `global_units`: the longest links are left
+    out, or the shortest missing ones are added.
 
     The mask is the same under all isometries of the positions with N hidden units or a multiple
     (`psiprune.rbm.isometries`), and on a chain with sites and hidden units reversed, except for

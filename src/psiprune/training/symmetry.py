@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from psiprune.core.exceptions import InputError
+from psiprune.rbm.geometry import nearest_distances
 from psiprune.rbm.isometries import isometries, unit_images
 from psiprune.rbm.likelihood import from_vector, to_vector
 from psiprune.rbm.model import RBM
@@ -27,6 +28,8 @@ Float64 = NDArray[np.float64]
 AnyMethod = TypeVar("AnyMethod", bound=Method)
 #: Standard errors that shots of a symmetric state exceed in one of 10,000 sets, at 200 averages.
 _CONTRADICTED = 5.0
+#: Sites within this fraction of the least distance are neighbours: positions may be rounded.
+_NEAR = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +40,12 @@ class Symmetry:
         name: its name.
         isometries: permutations of sites [isometry, site], the first of which is the identity,
             for a lattice, with hidden units on the sites (`unit_images`); None without.
+        neighbours: pairs of nearest sites [pair, 2] of a lattice.
     """
 
     name: SymmetryName
     isometries: NDArray[np.intp] | None = None
+    neighbours: NDArray[np.intp] | None = None
 
     def __str__(self) -> str:
         """Return the name."""
@@ -87,19 +92,24 @@ def symmetry_named(name: SymmetryName | None, positions: ArrayLike | None) -> Sy
     """
     if name is None or not name.endswith("lattice"):
         return None if name is None else Symmetry(name)
+    from scipy.spatial.distance import cdist
+
     if positions is None:
         raise InputError(
             f"symmetry: {name!r} needs shots with the positions of the sites, which these lack; "
             "use 'mirror' for the order of sites reversed, or in Python "
             "Shots(bits, provenance={'positions': [[0, 0], [0, 1], ...]})"
         )
-    found = isometries(positions)
+    table, nearest = nearest_distances(positions, len(np.asarray(positions, object)))
+    found = isometries(table)
     if len(found) == 1:
         raise InputError(
             f"symmetry: {name!r} needs positions that a rotation or reflection maps onto each "
             f"other, but none does so with these {found.shape[1]}; omit it, or use 'flip'"
         )
-    return Symmetry(name, found)
+    spacing = float(np.min(nearest))
+    pairs = np.argwhere(np.triu(cdist(table, table) < (1 + _NEAR) * spacing, 1))
+    return Symmetry(name, found, pairs)
 
 
 def weight_images(mask: NDArray[np.bool_], symmetry: Symmetry) -> NDArray[np.intp]:
@@ -249,23 +259,29 @@ def restricted(matrix: Float64, tie: csr_array | None) -> Float64:
 def contradicted_symmetry(bits: NDArray[np.uint8], symmetry: Symmetry | None) -> str:
     """Return a line about the average over bits [shot, site] that a symmetry excludes, else "".
 
-    Tested are <Z_i> = 0 for a flip, and <Z_i> and <Z_i Z_i+1> against the mean of their images, for
-    independent shots; the line states the largest deviation above 5 standard errors.
+    Tested are <Z_i> = 0 for a flip, and <Z_i> and <Z_i Z_k> of neighbours (on a lattice nearest
+    sites, else i and i + 1) against the mean of their images, for independent shots; the line
+    states the largest deviation above 5 standard errors.
     """
     if symmetry is None:
         return ""
     spins = 1.0 - 2.0 * bits.astype(np.float32)
-    site, bond = "<Z> of site {0}", "<Z Z> of sites {0} and {1}"
+    neighbours = symmetry.neighbours
+    if neighbours is None:
+        neighbours = np.arange(spins.shape[1] - 1)[:, None] + np.arange(2)
+    site = [f"<Z> of site {k}" for k in range(spins.shape[1])]
+    bond = ["<Z Z> of sites {} and {}".format(*pair) for pair in neighbours]
     zero = [(site, "0", spins)] if symmetry.flips else []
     if symmetry.permutes:
         _, sites = symmetry.permutations(spins.shape[1], spins.shape[1])
         image = "its mirror image" if symmetry.isometries is None else "the mean of its images"
         # One image after the other, as all of them may not fit in memory.
-        bonds = (spins[:, to[:-1]] * spins[:, to[1:]] for to in [sites[0], *sites])
+        one, other = neighbours.T
+        bonds = (spins[:, to[one]] * spins[:, to[other]] for to in [sites[0], *sites])
         zero.append((site, image, len(sites) * spins - sum(spins[:, to] for to in sites)))
         zero.append((bond, image, len(sites) * next(bonds) - sum(bonds)))
     most, line = _CONTRADICTED, ""
-    for name, expected, values in zero:
+    for names, expected, values in zero:
         # The variance of a bit that changed in no shot, were it to change in the next one.
         spread = np.sqrt(values.var(axis=0) + 1.0 / len(bits))
         deviation = np.abs(values.mean(axis=0)) / spread * np.sqrt(len(bits))
@@ -273,7 +289,7 @@ def contradicted_symmetry(bits: NDArray[np.uint8], symmetry: Symmetry | None) ->
             if deviation[k] > most:
                 most = float(deviation[k])
                 line = (
-                    f"the shots contradict symmetry {symmetry.name!r}: {name.format(k, k + 1)} "
+                    f"the shots contradict symmetry {symmetry.name!r}: {names[k]} "
                     f"differs from {expected} by {most:.1f} standard errors; train without it"
                 )
     return line
