@@ -15,6 +15,7 @@ from psiprune.core.text import counted, escape
 from psiprune.data.basis_diagnostics import BasesDescription
 from psiprune.data.diagnostics import ShotsDescription
 from psiprune.data.pauli_bases import LETTERS
+from psiprune.data.repeats import Repeats
 from psiprune.inspect.descriptions import (
     DatasetDescription,
     Description,
@@ -107,18 +108,22 @@ def _shots(shots: ShotsDescription) -> Rows:
         if other.sigmas:
             order = f"another order fits better by {other.sigmas:.1f} σ (p = {other.p_value:.1g})"
     yield "site order", order
-    verb = "equals" if repeats.observed[0] == 1 else "equal"
-    yield (
-        "repeats",
-        f"{counted(repeats.observed[0], 'shot')} {verb} the previous one, "
-        f"{repeats.expected[0]:.1f} expected by chance (p = {repeats.p_value[0]:.2g})",
-    )
+    yield "repeats", _repeated(repeats, "")
     yield "memory", f"p = {shots.memory_p_value:.2g} over all sites"
     if shots.inefficiency > 1:
         yield "independent", f"about {shots.shots / shots.inefficiency:.0f} of {shots.shots} shots"
     yield "drift", f"p = {shots.drift_p_value:.2g} over all sites"
     if shots.readout is not None:
         yield from readout_rows(shots.readout, shots.basis)
+
+
+def _repeated(repeats: Repeats, where: str) -> str:
+    """Say how many shots equal the one before, and how many would by chance."""
+    verb = "equals" if repeats.observed[0] == 1 else "equal"
+    return (
+        f"{counted(repeats.observed[0], 'shot')} {verb} the previous one{where}, "
+        f"{repeats.expected[0]:.1f} expected by chance (p = {repeats.p_value[0]:.2g})"
+    )
 
 
 def _bases(shots: BasesDescription) -> Rows:
@@ -153,13 +158,7 @@ def _bases(shots: BasesDescription) -> Rows:
         )
     else:
         yield "same means", "cannot be tested: no two bases share a letter at a site"
-    repeats = shots.order.repeats
-    verb = "equals" if repeats.observed[0] == 1 else "equal"
-    yield (
-        "repeats",
-        f"{counted(repeats.observed[0], 'shot')} {verb} the previous one in their basis, "
-        f"{repeats.expected[0]:.1f} expected by chance (p = {repeats.p_value[0]:.2g})",
-    )
+    yield "repeats", _repeated(shots.order.repeats, " in their basis")
     yield "memory", f"p = {shots.order.memory_p_value:.2g} over all sites"
     yield "drift", f"p = {shots.order.drift_p_value:.2g} over all sites and bases"
     if shots.readout is not None:
